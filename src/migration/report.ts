@@ -1,0 +1,83 @@
+import { z } from "zod";
+import { migrationSettingsSchema } from "./settings.ts";
+
+/** How a migration ended. `in-doubt` means that the link went between Commit and its answer: see `docs/commit.md`. */
+export const outcomeNames = ["completed", "cancelled", "failed", "in-doubt"] as const;
+
+/**
+ * The report of one migration: made from the ledger's counters and the clock when it ends, the last line of its
+ * event log, kept on both sides. Times are milliseconds, amounts are bytes or pages as the name says.
+ */
+export const reportSchema = z.object({
+  migrationId: z.string(),
+  vm: z.string(),
+  outcome: z.enum(outcomeNames),
+  strategy: z.string(),
+  source: z.string(),
+  destination: z.string(),
+  startedAt: z.string(),
+  /** From the request to the end. */
+  totalMs: z.number(),
+  /** From the request until the first page could flow. */
+  setupMs: z.number(),
+  /** From the first page to the source's STOP. */
+  liveMs: z.number(),
+  /** Source STOP to destination RESUME; null when the guest never stopped or never resumed there. */
+  downtimeMs: z.number().nullable(),
+  /** The parts of the downtime, in order. */
+  downtime: z
+    .object({
+      /** STOP until the last page and the device state had left QEMU. */
+      captureMs: z.number(),
+      /** Until every owed page was at the destination and written to its QEMU. */
+      pagesMs: z.number(),
+      /** Until the destination's QEMU had loaded the device state. */
+      loadMs: z.number(),
+      /** Commit to RESUME. */
+      commitMs: z.number(),
+    })
+    .nullable(),
+  /** All that crossed the network for this migration, both directions, framing and TLS records included. */
+  bytesOnWire: z.number().int(),
+  pages: z.object({
+    total: z.number().int(),
+    /** Page contents sent, each time counted. */
+    sent: z.number().int(),
+    /** Of those, pages that had been sent before. */
+    resent: z.number().int(),
+    /** Pages that were settled as zero. */
+    zero: z.number().int(),
+    /** Pages never sent because the guest said that they are free. */
+    free: z.number().int(),
+    /** Pages that the running destination asked for. */
+    faulted: z.number().int(),
+  }),
+  /** Dirty syncs of QEMU that the migration saw. */
+  rounds: z.number().int(),
+  /** The source's QEMU has ended (or was never to be ended). */
+  sourceEnded: z.boolean(),
+  agents: z.object({
+    sourceCpuSeconds: z.number(),
+    destinationCpuSeconds: z.number(),
+  }),
+  settings: migrationSettingsSchema,
+  versions: z.object({
+    godwit: z.string(),
+    sourceQemu: z.string(),
+    destinationQemu: z.string(),
+    node: z.string(),
+  }),
+  error: z
+    .object({
+      code: z.string(),
+      message: z.string(),
+      side: z.string().optional(),
+      phase: z.string().optional(),
+      vmState: z.string().optional(),
+      advice: z.string().optional(),
+    })
+    .nullable(),
+});
+
+/** The report of one migration. */
+export type MigrationReport = z.infer<typeof reportSchema>;

@@ -1,0 +1,29 @@
+import { z } from "zod";
+
+/** The strategies that can be asked for by name; adding one is adding a file under `strategies/`. */
+export const strategyNames = ["stop-and-copy", "pre-copy"] as const;
+
+/** How page contents are packed for the network; `auto` compresses where the link, not the processor, limits. */
+export const compressionNames = ["auto", "none", "zstd"] as const;
+
+/** Where page contents come from: read from guest memory when sent, or taken from QEMU's stream. */
+export const contentSourceNames = ["auto", "memory", "stream"] as const;
+
+/** What a user may set per migration. Every default states its reason. */
+export const migrationSettingsSchema = z.object({
+  strategy: z.enum(strategyNames).default("pre-copy"),
+  /** Upper bound of the bytes on the wire per second; absent means as fast as the link goes. */
+  bandwidthBytesPerSecond: z.number().int().min(65_536).max(1e12).optional(),
+  /** 300 ms is QEMU's own default, so that the two compare. */
+  downtimeLimitMs: z.number().min(1).max(2_000_000).default(300),
+  compression: z.enum(compressionNames).default("auto"),
+  contents: z.enum(contentSourceNames).default("auto"),
+  /** Bulk connections, each with its own thread per side; two fill a 1 Gbit/s link on two cores. */
+  bulkConnections: z.number().int().min(1).max(16).default(2),
+});
+
+/** Settings as a user gives them: everything optional. */
+export type MigrationSettingsInput = z.input<typeof migrationSettingsSchema>;
+
+/** Settings with every default filled in. */
+export type MigrationSettings = z.output<typeof migrationSettingsSchema>;
