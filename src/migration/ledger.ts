@@ -1,0 +1,225 @@
+import { PageBitmap } from "../pages/index.ts";
+
+/** What the ledger must know of a RAM block. */
+export interface LedgerBlockLayout {
+  readonly name: string;
+  readonly pages: number;
+}
+
+/** The ledger as plain data that crosses to another thread without being copied. */
+export interface SharedLedger {
+  readonly blocks: readonly {
+    readonly name: string;
+    readonly bitmaps: Readonly<Record<BitmapName, SharedArrayBuffer>>;
+  }[];
+  readonly counters: SharedArrayBuffer;
+}
+
+const bitmapNames = ["owed", "listed", "sent", "zero", "hot", "free", "requested"] as const;
+type BitmapName = (typeof bitmapNames)[number];
+
+/** Bitmaps over the page numbers of one RAM block. */
+export interface LedgerBlock extends Readonly<Record<BitmapName, PageBitmap>> {
+  readonly name: string;
+  readonly pages: number;
+}
+
+const LISTED_RECORDS = 0;
+const SENT = 1;
+const RESENT = 2;
+const IN_FLIGHT = 3;
+const PASSES = 4;
+const LAST_BLOCK = 5;
+const LAST_PAGE = 6;
+const COUNTERS = 7;
+
+/**
+ * What the destination still lacks, page by page: the one thing that all decisions read and from which all
+ * counters of a report come. It lives in shared memory; the feed thread lists, the scheduler takes.
+ *
+ * - **owed**: the destination's copy is missing or stale. A page leaves it only when taken to be sent, proven
+ *   zero, or free.
+ * - **listed**: QEMU has named the page at least once. **hot**: it has named it again, so it was dirtied.
+ * - **sent**: its contents went out at least once. **zero**: settled as zero without sending anything.
+ * - **free**: dead content by the guest's word. **requested**: asked for by the running destination.
+ */
+export class Ledger {
+  readonly blocks: readonly LedgerBlock[];
+  readonly totalPages: number;
+  readonly #counters: Int32Array;
+
+  private constructor(blocks: readonly LedgerBlock[], counters: SharedArrayBuffer) {
+    this.blocks = blocks;
+    this.totalPages = blocks.reduce((sum, block) => sum + block.pages, 0);
+    this.#counters = new Int32Array(counters);
+  }
+
+  /** An empty ledger: nothing is owed before QEMU lists it. */
+  static create(layout: readonly LedgerBlockLayout[]): Ledger {
+    const blocks = layout.map(({ name, pages }) => ({
+      name,
+      pages,
+      owed: new PageBitmap(pages),
+      listed: new PageBitmap(pages),
+      sent: new PageBitmap(pages),
+      zero: new PageBitmap(pages),
+      hot: new PageBitmap(pages),
+      free: new PageBitmap(pages),
+      requested: new PageBitmap(pages),
+    }));
+    const ledger = new Ledger(blocks, new SharedArrayBuffer(4 * COUNTERS));
+    ledger.#counters[LAST_PAGE] = -1;
+    return ledger;
+  }
+
+  /** The same ledger in another thread. */
+  static attach(shared: SharedLedger): Ledger {
+    const blocks = shared.blocks.map(({ name, bitmaps }) => {
+      const open = (bitmap: BitmapName) => PageBitmap.fromShared(bitmaps[bitmap]);
+      const owed = open("owed");
+      return {
+        name,
+        pages: owed.pageCount,
+        owed,
+        listed: open("listed"),
+        sent: open("sent"),
+        zero: open("zero"),
+        hot: open("hot"),
+        free: open("free"),
+        requested: open("requested"),
+      };
+    });
+    return new Ledger(blocks, shared.counters);
+  }
+
+  /** What {@link attach} needs. */
+  share(): SharedLedger {
+    return {
+      blocks: this.blocks.map((block) => ({
+        name: block.name,
+        bitmaps: Object.fromEntries(bitmapNames.map((name) => [name, block[name].buffer])) as Record<
+          BitmapName,
+          SharedArrayBuffer
+        >,
+      })),
+      counters: this.#counters.buffer as SharedArrayBuffer,
+    };
+  }
+
+  /** Feed: QEMU listed a page with content. It is owed from now on. */
+  list(block: number, page: number): void {
+    const entry = this.blocks[block]!;
+    this.#note(entry, block, page);
+    entry.zero.clear(page);
+    entry.owed.set(page);
+  }
+
+  /**
+   * Feed: QEMU listed a page that is zero. If nothing of it was ever sent, the destination's untouched memory is
+   * right already and nothing is owed; otherwise it must be sent as zero.
+   *
+   * The look at `sent` may race with the scheduler, which marks before it sends: contents are read after that
+   * mark, so whatever it sends is at least as new as what QEMU saw.
+   */
+  listZero(block: number, page: number): void {
+    const entry = this.blocks[block]!;
+    this.#note(entry, block, page);
+    if (entry.sent.has(page)) {
+      entry.owed.set(page);
+      return;
+    }
+    entry.owed.clear(page);
+    entry.zero.set(page);
+  }
+
+  /** Scheduler: pages were taken from `owed` and are on their way. @returns how many of them went out before */
+  takeInHand(block: number, runs: Uint32Array, runCount: number): number {
+    const entry = this.blocks[block]!;
+    let pages = 0;
+    let fresh = 0;
+    for (let index = 0; index < runCount; index++) {
+      const first = runs[2 * index]!;
+      const count = runs[2 * index + 1]!;
+      pages += count;
+      fresh += entry.sent.setRange(first, first + count);
+    }
+    Atomics.add(this.#counters, IN_FLIGHT, pages);
+    Atomics.add(this.#counters, SENT, pages);
+    Atomics.add(this.#counters, RESENT, pages - fresh);
+    return pages - fresh;
+  }
+
+  /** Scheduler: pages that were in hand have left. */
+  arrived(pages: number): void {
+    Atomics.sub(this.#counters, IN_FLIGHT, pages);
+  }
+
+  /** Pages that the destination lacks, as far as QEMU has told: waiting ones and those on their way. */
+  backlogPages(): number {
+    return this.owedPages() + Atomics.load(this.#counters, IN_FLIGHT);
+  }
+
+  /** Pages that wait to be sent. */
+  owedPages(): number {
+    let pages = 0;
+    for (const block of this.blocks) pages += block.owed.count();
+    return pages;
+  }
+
+  /** Pages that QEMU has named at least once; all of them once its first pass is over. */
+  listedPages(): number {
+    let pages = 0;
+    for (const block of this.blocks) pages += block.listed.count();
+    return pages;
+  }
+
+  /** Pages that QEMU named as dirtied again. */
+  hotPages(): number {
+    let pages = 0;
+    for (const block of this.blocks) pages += block.hot.count();
+    return pages;
+  }
+
+  /** Pages settled as zero without sending anything. */
+  zeroPages(): number {
+    let pages = 0;
+    for (const block of this.blocks) pages += block.zero.count();
+    return pages;
+  }
+
+  /** Pages taken to be sent, each time counted. */
+  get sentPages(): number {
+    return Atomics.load(this.#counters, SENT);
+  }
+
+  /** Of {@link sentPages}, those that had been sent before. */
+  get resentPages(): number {
+    return Atomics.load(this.#counters, RESENT);
+  }
+
+  /** Records that QEMU wrote, each page counted each time. */
+  get listedRecords(): number {
+    return Atomics.load(this.#counters, LISTED_RECORDS);
+  }
+
+  /** Times that QEMU went through its memory from the start: 1 during the first pass. */
+  get passes(): number {
+    return Atomics.load(this.#counters, PASSES);
+  }
+
+  #note(entry: LedgerBlock, block: number, page: number): void {
+    const counters = this.#counters;
+    Atomics.add(counters, LISTED_RECORDS, 1);
+    if (!entry.listed.set(page)) entry.hot.set(page);
+    const lastBlock = counters[LAST_BLOCK]!;
+    if (
+      block < lastBlock ||
+      (block === lastBlock && page <= counters[LAST_PAGE]!) ||
+      counters[PASSES] === 0
+    ) {
+      Atomics.add(counters, PASSES, 1);
+    }
+    counters[LAST_BLOCK] = block;
+    counters[LAST_PAGE] = page;
+  }
+}

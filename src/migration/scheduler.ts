@@ -1,0 +1,98 @@
+import type { Ledger } from "./ledger.ts";
+
+/** Pages that share a connection: 2 MiB, a huge page, so that whole host pages stay together. */
+export const GROUP_PAGES = 512;
+
+/** Pages of one batch: 1 MiB, where compression and TLS have lost their cost per call (`docs/limits.md`). */
+export const BATCH_PAGES = 256;
+
+/** In which order owed pages go. */
+export type PageOrder = "ascending" | "cold-first";
+
+/** One batch for one connection: pages of one RAM block, taken from the ledger's owed set. */
+export interface Batch {
+  readonly block: number;
+  /** Ascending runs `[firstPage, pageCount, …]`, exactly as long as their content. */
+  readonly runs: Uint32Array;
+  readonly pages: number;
+}
+
+/**
+ * Deals owed pages to the bulk connections. Each group of {@link GROUP_PAGES} pages belongs to one connection,
+ * so that a page's newer content can never overtake an older one.
+ *
+ * `cold-first` sends pages that were never dirtied again before those that were: what the guest is writing now
+ * would only have to go again.
+ */
+export class Scheduler {
+  readonly #ledger: Ledger;
+  readonly #connections: number;
+  readonly #order: PageOrder;
+  readonly #scratch = new Uint32Array(2 * BATCH_PAGES);
+  readonly #cursors: { block: number; page: number }[];
+
+  constructor(ledger: Ledger, connections: number, order: PageOrder) {
+    this.#ledger = ledger;
+    this.#connections = connections;
+    this.#order = order;
+    this.#cursors = Array.from({ length: connections }, () => ({ block: 0, page: 0 }));
+  }
+
+  /** The connection that all of a page's contents take. */
+  connectionOf(page: number): number {
+    return Math.floor(page / GROUP_PAGES) % this.#connections;
+  }
+
+  /** Takes the next batch for a connection out of `owed`, or null when there is nothing for it now. */
+  take(connection: number): Batch | null {
+    if (this.#order === "ascending") return this.#takeFrom(connection, false, false);
+    return this.#takeFrom(connection, true, false) ?? this.#takeFrom(connection, false, true);
+  }
+
+  #takeFrom(connection: number, coldOnly: boolean, hotOnly: boolean): Batch | null {
+    const blocks = this.#ledger.blocks;
+    const cursor = this.#cursors[connection]!;
+    const startBlock = cursor.block;
+    for (let step = 0; step <= blocks.length; step++) {
+      const index = (startBlock + step) % blocks.length;
+      const from = step === 0 ? cursor.page : 0;
+      const batch = this.#takeInBlock(connection, index, from, coldOnly, hotOnly);
+      if (batch !== null) return batch;
+    }
+    return null;
+  }
+
+  #takeInBlock(
+    connection: number,
+    index: number,
+    from: number,
+    coldOnly: boolean,
+    hotOnly: boolean,
+  ): Batch | null {
+    const block = this.#ledger.blocks[index]!;
+    const filter = coldOnly ? { except: block.hot } : hotOnly ? { only: block.hot } : undefined;
+    let runCount = 0;
+    let pages = 0;
+    let page = from;
+    while (pages < BATCH_PAGES && page < block.pages) {
+      page = block.owed.next(page, block.pages, filter);
+      if (page < 0) break;
+      const groupEnd = Math.min(block.pages, (Math.floor(page / GROUP_PAGES) + 1) * GROUP_PAGES);
+      if (this.connectionOf(page) === connection) {
+        const into = this.#scratch.subarray(2 * runCount);
+        const runs = block.owed.takeRuns(page, groupEnd, BATCH_PAGES - pages, into, filter);
+        for (let run = 0; run < runs; run++) {
+          pages += into[2 * run + 1]!;
+          page = into[2 * run]! + into[2 * run + 1]!;
+        }
+        runCount += runs;
+        if (runs > 0) continue;
+      }
+      page = groupEnd;
+    }
+    if (pages === 0) return null;
+    this.#ledger.takeInHand(index, this.#scratch, runCount);
+    this.#cursors[connection] = { block: index, page: page < 0 || page >= block.pages ? 0 : page };
+    return { block: index, runs: this.#scratch.slice(0, 2 * runCount), pages };
+  }
+}
