@@ -1,0 +1,73 @@
+import type { MigrationEvent } from "../migration/events.ts";
+import type { MigrationReport } from "../migration/report.ts";
+import type { MigrationSettings } from "../migration/settings.ts";
+
+/** What a machine file says, as far as the agent itself cares. */
+export interface MachineDescription {
+  readonly name: string;
+  readonly memoryBytes: number;
+  readonly vcpus: number;
+  /** The accelerator asked for: `kvm`, `tcg` … */
+  readonly accelerator: string;
+}
+
+/** How a QEMU process ended. */
+export interface MachineExit {
+  readonly code: number | null;
+  readonly signal: string | null;
+}
+
+/** A running QEMU, as far as the agent itself cares. `Native` is what the migration gets to work with. */
+export interface MachineHandle<Native> {
+  readonly description: MachineDescription;
+  readonly pid: number;
+  readonly qemuVersion: string;
+  readonly logPath: string;
+  readonly native: Native;
+  /** Whether the guest's processors run now. */
+  guestRuns(signal?: AbortSignal): Promise<boolean>;
+  /** Calls back on STOP and RESUME of the guest. */
+  onGuest(listener: (what: "guest-paused" | "guest-resumed") => void): () => void;
+  /** Resolves when the process is gone; `null` where only its absence can be told. */
+  readonly exited: Promise<MachineExit | null>;
+  /** Ends QEMU in an orderly way and, when it does not react, by force. */
+  stop(): Promise<void>;
+  /** Lets go of the QEMU without ending it: the agent is about to exit. */
+  release(): void;
+}
+
+/** Starts and finds QEMUs; the agent's only door to them. */
+export interface MachineDriver<Native> {
+  /** @throws GodwitError `GODWIT_MACHINE_FILE` */
+  parse(text: string): MachineDescription;
+  /** Starts a VM in `folder`, which the driver may fill. */
+  start(text: string, folder: string): Promise<MachineHandle<Native>>;
+  /** The QEMU that an earlier agent started in `folder`, or null where none runs any more. */
+  adopt(folder: string): Promise<MachineHandle<Native> | null>;
+}
+
+/** Where a migration goes to. */
+export interface Destination {
+  readonly host: string;
+  /** Port of the other agent's wire. */
+  readonly port: number;
+  /** The name that its certificate must carry. */
+  readonly name: string;
+}
+
+/** One outgoing migration, as far as the agent itself cares. */
+export interface OutgoingMigration {
+  onEvent(listener: (event: MigrationEvent) => void): () => void;
+  /** Never rejects for a failure of the migration: the report says the outcome. */
+  run(): Promise<MigrationReport>;
+  cancel(reason: string): Promise<"cancelled" | "too-late">;
+}
+
+/** Makes outgoing migrations; `folder` takes the journal, the event log and the report. */
+export type OutgoingFactory<Native> = (request: {
+  readonly migrationId: string;
+  readonly machine: Native;
+  readonly destination: Destination;
+  readonly settings: MigrationSettings;
+  readonly folder: string;
+}) => OutgoingMigration;

@@ -1,0 +1,385 @@
+import { existsSync, mkdirSync, readdirSync, rmSync } from "node:fs";
+import { join } from "node:path";
+import type { Logger } from "pino";
+import { asGodwitError, GodwitError } from "../base/errors.ts";
+import { readMachineRecord, writeMachineRecord } from "./machine-record.ts";
+import {
+  isBusy,
+  type MachineChange,
+  type MachineState,
+  nextMachineState,
+  stateAdvice,
+} from "./machine-state.ts";
+import type { MachineDescription, MachineDriver, MachineExit, MachineHandle } from "./ports.ts";
+
+/** A VM as the agent tells others about it. */
+export interface MachineInfo {
+  readonly name: string;
+  readonly state: MachineState;
+  readonly since: string;
+  readonly memoryBytes: number;
+  readonly vcpus: number;
+  readonly accelerator: string;
+  readonly pid: number | null;
+  readonly qemuVersion: string | null;
+  readonly logPath: string | null;
+  readonly movedTo: string | null;
+  readonly reason: string | null;
+  readonly migrationId: string | null;
+}
+
+/** How a migration left a VM on this host. */
+export type Settlement<Native> =
+  | { readonly as: "here"; readonly handle?: MachineHandle<Native>; readonly reason?: string }
+  | { readonly as: "departed"; readonly movedTo: string }
+  | { readonly as: "in-doubt"; readonly reason: string }
+  | { readonly as: "absent" };
+
+interface Entry<Native> {
+  readonly name: string;
+  state: MachineState;
+  since: string;
+  description: MachineDescription;
+  handle: MachineHandle<Native> | null;
+  forget: () => void;
+  migrationId: string | null;
+  movedTo: string | null;
+  reason: string | null;
+}
+
+/** A name that is safe as a folder, in a URL and on QEMU's command line. */
+export const machineNamePattern = /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/;
+
+/** The VMs of this host: their folders, their QEMUs, their states. All changes go through the transition table. */
+export class MachineRegistry<Native> {
+  readonly #folder: string;
+  readonly #driver: MachineDriver<Native>;
+  readonly #log: Logger;
+  readonly #entries = new Map<string, Entry<Native>>();
+
+  /** @param folder the `machines` folder of the agent's state */
+  constructor(options: { folder: string; driver: MachineDriver<Native>; log: Logger }) {
+    this.#folder = options.folder;
+    this.#driver = options.driver;
+    this.#log = options.log;
+  }
+
+  /** The folder of one VM. */
+  folderOf(name: string): string {
+    return join(this.#folder, name);
+  }
+
+  /**
+   * Finds the VMs of an earlier agent: every folder becomes an entry, with its QEMU where one still runs. A VM
+   * whose migration was open comes back as it was left (`migrating-out`, `incoming`, `in-doubt`), for the
+   * recovery to settle.
+   */
+  async load(): Promise<void> {
+    for (const name of readdirSync(this.#folder)) {
+      if (!machineNamePattern.test(name)) continue;
+      try {
+        await this.#loadOne(name);
+      } catch (error) {
+        this.#log.error({ vm: name, err: error }, "a VM could not be found again");
+      }
+    }
+  }
+
+  async #loadOne(name: string): Promise<void> {
+    const folder = this.folderOf(name);
+    const record = readMachineRecord(folder);
+    const handle = await this.#driver.adopt(folder);
+    if (handle === null && record === null) return;
+    const description = handle?.description ?? {
+      name,
+      memoryBytes: record?.memoryBytes ?? 0,
+      vcpus: record?.vcpus ?? 0,
+      accelerator: record?.accelerator ?? "unknown",
+    };
+    const entry = this.#add(name, description, record?.state ?? "running");
+    entry.since = record?.since ?? entry.since;
+    entry.movedTo = record?.movedTo ?? null;
+    entry.reason = record?.reason ?? null;
+    const underMigration = ["migrating-out", "incoming", "in-doubt"].includes(entry.state);
+    if (handle === null) {
+      if (["running", "paused", "starting", "stopping"].includes(entry.state)) {
+        entry.reason = "QEMU ended while no agent ran";
+        this.#set(entry, "crashed");
+      }
+      return;
+    }
+    this.#hold(entry, handle);
+    if (!underMigration) this.#set(entry, (await handle.guestRuns()) ? "running" : "paused");
+    this.#log.info({ vm: name, pid: handle.pid, state: entry.state }, "VM found again");
+  }
+
+  /** Every VM, by name. */
+  list(): MachineInfo[] {
+    return [...this.#entries.values()].map(info).sort((a, b) => (a.name < b.name ? -1 : 1));
+  }
+
+  /** @throws GodwitError `GODWIT_VM_UNKNOWN` */
+  show(name: string): MachineInfo {
+    return info(this.#entry(name));
+  }
+
+  /** The state of a VM, `absent` where the name is not known. */
+  stateOf(name: string): MachineState {
+    return this.#entries.get(name)?.state ?? "absent";
+  }
+
+  /** Memory that the VMs of this host may use together, in bytes: for refusing what can't fit. */
+  memoryInUseBytes(): number {
+    let bytes = 0;
+    for (const entry of this.#entries.values()) {
+      if (entry.handle !== null || entry.state === "incoming") bytes += entry.description.memoryBytes;
+    }
+    return bytes;
+  }
+
+  /** Starts the VM that a machine file describes. */
+  async start(text: string): Promise<MachineInfo> {
+    const description = this.#driver.parse(text);
+    const name = checkedName(description.name);
+    const entry = this.#entries.get(name) ?? this.#add(name, description, "absent");
+    entry.description = description;
+    this.#change(entry, "start");
+    const folder = this.folderOf(name);
+    try {
+      rmSync(folder, { recursive: true, force: true });
+      mkdirSync(folder, { recursive: true, mode: 0o700 });
+      this.#hold(entry, await this.#driver.start(text, folder));
+    } catch (error) {
+      this.#change(entry, "start-failed");
+      throw asGodwitError(error, "GODWIT_VM_START", { side: "local", vmState: "not started" });
+    }
+    this.#change(entry, "started");
+    await this.#lookAtGuest(entry);
+    return info(entry);
+  }
+
+  /** Ends a VM's QEMU. */
+  async stop(name: string): Promise<MachineInfo> {
+    const entry = this.#entry(name);
+    this.#change(entry, "stop");
+    const handle = entry.handle;
+    if (handle !== null) {
+      await handle.stop();
+      await handle.exited;
+    }
+    if (entry.state === "stopping") this.#ended(entry, null);
+    return info(entry);
+  }
+
+  /** Forgets a VM that does not run, with its folder. */
+  remove(name: string): void {
+    this.#change(this.#entry(name), "delete");
+  }
+
+  /**
+   * Takes a VM for a migration away from here.
+   * @throws GodwitError `GODWIT_VM_BUSY`, `GODWIT_VM_STATE`, `GODWIT_VM_UNKNOWN`
+   */
+  beginOutgoing(name: string, migrationId: string): MachineHandle<Native> {
+    const entry = this.#entry(name);
+    const state = nextMachineState(name, entry.state, "migrate");
+    if (entry.handle === null) {
+      throw new GodwitError("GODWIT_VM_STATE", `VM "${name}" has no QEMU`, { vmState: entry.state });
+    }
+    entry.migrationId = migrationId;
+    this.#set(entry, state);
+    return entry.handle;
+  }
+
+  /**
+   * Takes a name for a migration to here.
+   * @throws GodwitError `GODWIT_VM_EXISTS` when a VM of that name is here and alive
+   */
+  beginIncoming(description: MachineDescription, migrationId: string): void {
+    const name = checkedName(description.name);
+    const known = this.#entries.get(name);
+    if (known !== undefined && (known.handle !== null || isBusy(known.state))) {
+      throw new GodwitError("GODWIT_VM_EXISTS", `a VM "${name}" is ${known.state} on this host already`, {
+        side: "destination",
+        vmState: "running at the source",
+        advice: stateAdvice(known.state),
+      });
+    }
+    const entry = known ?? this.#add(name, description, "absent");
+    const state = nextMachineState(name, entry.state, "offer");
+    entry.description = description;
+    entry.migrationId = migrationId;
+    entry.movedTo = null;
+    rmSync(this.folderOf(name), { recursive: true, force: true });
+    mkdirSync(this.folderOf(name), { recursive: true, mode: 0o700 });
+    this.#set(entry, state);
+  }
+
+  /** Ends a migration's hold on a VM, in either direction and also when recovery found out late. */
+  async settle(name: string, settlement: Settlement<Native>): Promise<void> {
+    const entry = this.#entries.get(name);
+    if (entry === undefined) return;
+    entry.migrationId = settlement.as === "in-doubt" ? entry.migrationId : null;
+    entry.reason = "reason" in settlement ? (settlement.reason ?? null) : null;
+    switch (settlement.as) {
+      case "absent":
+        this.#release(entry);
+        return this.#change(entry, "settled-absent");
+      case "in-doubt":
+        return this.#change(entry, "settled-in-doubt");
+      case "departed":
+        entry.movedTo = settlement.movedTo;
+        this.#release(entry);
+        return this.#change(entry, "settled-departed");
+      case "here":
+        if (settlement.handle !== undefined) this.#hold(entry, settlement.handle);
+        return await this.#settleHere(entry);
+    }
+  }
+
+  async #settleHere(entry: Entry<Native>): Promise<void> {
+    const handle = entry.handle;
+    const gone = handle === null ? { exit: null } : await exitIfAny(handle);
+    if (gone !== null) return this.#ended(entry, gone.exit);
+    const runs = await handle!.guestRuns().catch(() => false);
+    this.#change(entry, runs ? "settled-running" : "settled-paused");
+  }
+
+  /** Lets go of every QEMU without ending it. */
+  release(): void {
+    for (const entry of this.#entries.values()) this.#release(entry);
+  }
+
+  #entry(name: string): Entry<Native> {
+    const entry = this.#entries.get(name);
+    if (entry !== undefined) return entry;
+    throw new GodwitError("GODWIT_VM_UNKNOWN", `no VM "${name}" on this host`, {
+      side: "local",
+      advice: stateAdvice("absent"),
+    });
+  }
+
+  #add(name: string, description: MachineDescription, state: MachineState): Entry<Native> {
+    const entry: Entry<Native> = {
+      name,
+      state,
+      since: new Date().toISOString(),
+      description,
+      handle: null,
+      forget: () => {},
+      migrationId: null,
+      movedTo: null,
+      reason: null,
+    };
+    this.#entries.set(name, entry);
+    return entry;
+  }
+
+  #hold(entry: Entry<Native>, handle: MachineHandle<Native>): void {
+    entry.handle = handle;
+    entry.description = handle.description;
+    const forget = handle.onGuest((what) => {
+      if (entry.handle !== handle) return;
+      if (what === "guest-paused" && entry.state === "running") this.#change(entry, what);
+      if (what === "guest-resumed" && entry.state === "paused") this.#change(entry, what);
+    });
+    entry.forget = () => {
+      forget();
+      handle.release();
+    };
+    handle.exited.then(
+      (exit) => {
+        if (entry.handle !== handle) return;
+        this.#log.info({ vm: entry.name, exit }, "QEMU ended");
+        if (["running", "paused", "stopping", "starting"].includes(entry.state)) this.#ended(entry, exit);
+      },
+      (error) => this.#log.error({ vm: entry.name, err: error }, "waiting for QEMU's end failed"),
+    );
+  }
+
+  async #lookAtGuest(entry: Entry<Native>): Promise<void> {
+    const runs = await entry.handle?.guestRuns().catch(() => true);
+    if (runs === false && entry.state === "running") this.#change(entry, "guest-paused");
+  }
+
+  #ended(entry: Entry<Native>, exit: MachineExit | null): void {
+    this.#release(entry);
+    const wanted = entry.state === "stopping";
+    const crashed = !wanted && exit !== null && (exit.code !== 0 || exit.signal !== null);
+    entry.migrationId = null;
+    entry.reason = crashed
+      ? `QEMU ended with ${exit.signal ?? `code ${exit.code}`}`
+      : wanted
+        ? null
+        : "QEMU ended by itself: the guest powered off or QEMU was ended from outside";
+    this.#change(entry, entry.state === "incoming" ? "settled-absent" : crashed ? "crashed" : "exited");
+  }
+
+  #release(entry: Entry<Native>): void {
+    entry.forget();
+    entry.forget = () => {};
+    entry.handle = null;
+  }
+
+  #change(entry: Entry<Native>, change: MachineChange): void {
+    this.#set(entry, nextMachineState(entry.name, entry.state, change));
+  }
+
+  #set(entry: Entry<Native>, state: MachineState): void {
+    if (entry.state !== state) entry.since = new Date().toISOString();
+    entry.state = state;
+    this.#log.debug({ vm: entry.name, state }, "VM state");
+    const folder = this.folderOf(entry.name);
+    if (state === "absent") {
+      this.#entries.delete(entry.name);
+      rmSync(folder, { recursive: true, force: true });
+      return;
+    }
+    if (state === "starting" || !existsSync(folder)) return;
+    writeMachineRecord(folder, {
+      state,
+      since: entry.since,
+      memoryBytes: entry.description.memoryBytes,
+      vcpus: entry.description.vcpus,
+      accelerator: entry.description.accelerator,
+      ...(entry.movedTo === null ? {} : { movedTo: entry.movedTo }),
+      ...(entry.reason === null ? {} : { reason: entry.reason }),
+    });
+  }
+}
+
+function info<Native>(entry: Entry<Native>): MachineInfo {
+  return {
+    name: entry.name,
+    state: entry.state,
+    since: entry.since,
+    memoryBytes: entry.description.memoryBytes,
+    vcpus: entry.description.vcpus,
+    accelerator: entry.description.accelerator,
+    pid: entry.handle?.pid ?? null,
+    qemuVersion: entry.handle?.qemuVersion ?? null,
+    logPath: entry.handle?.logPath ?? null,
+    movedTo: entry.movedTo,
+    reason: entry.reason,
+    migrationId: entry.migrationId,
+  };
+}
+
+async function exitIfAny<Native>(
+  handle: MachineHandle<Native>,
+): Promise<{ exit: MachineExit | null } | null> {
+  const stillThere = Symbol("still there");
+  const first = await Promise.race([
+    handle.exited,
+    new Promise<typeof stillThere>((resolve) => setImmediate(resolve, stillThere)),
+  ]);
+  return first === stillThere ? null : { exit: first as MachineExit | null };
+}
+
+function checkedName(name: string): string {
+  if (machineNamePattern.test(name)) return name;
+  throw new GodwitError("GODWIT_MACHINE_FILE", `"${name}" is no name for a VM`, {
+    side: "local",
+    advice: "use up to 64 letters, digits, dots, dashes and underscores, beginning with a letter or digit",
+  });
+}
