@@ -49,6 +49,10 @@ test("a last line torn by a crash counts as not written", (t) => {
   Journal.create(folder, head, "started").close();
   appendFileSync(join(folder, "journal.jsonl"), '{"at":"2026-01-01T00:00:00.000Z","state":"commit');
   assert.equal(Journal.read(folder).state, "started");
+  const journal = Journal.reopen(folder);
+  journal.append("rolled-back");
+  journal.close();
+  assert.equal(Journal.read(folder).state, "rolled-back");
 });
 
 test("a migration id is used once", (t) => {

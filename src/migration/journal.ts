@@ -1,4 +1,4 @@
-import { closeSync, fsyncSync, mkdirSync, openSync, readFileSync, writeSync } from "node:fs";
+import { closeSync, fsyncSync, mkdirSync, openSync, readFileSync, truncateSync, writeSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { z } from "zod";
 import { GodwitError } from "../base/errors.ts";
@@ -93,9 +93,12 @@ export class Journal {
     return journal;
   }
 
-  /** Goes on with a journal found after a restart. */
+  /** Goes on with a journal found after a restart, behind its last whole line. */
   static reopen(folder: string): Journal {
-    return new Journal(openSync(join(folder, FILE), "a", 0o600), Journal.read(folder).state);
+    const { state } = Journal.read(folder);
+    const path = join(folder, FILE);
+    truncateSync(path, readFileSync(path).lastIndexOf("\n") + 1);
+    return new Journal(openSync(path, "a", 0o600), state);
   }
 
   /**
