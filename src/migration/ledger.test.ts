@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
 import { Ledger } from "./ledger.ts";
-import { BATCH_PAGES, type PageOrder, Scheduler } from "./scheduler.ts";
+import { BATCH_PAGES, connectionOf, type PageOrder, Scheduler } from "./scheduler.ts";
 
 const PAGES = 3000;
 
@@ -42,7 +42,7 @@ for (const order of ["ascending", "cold-first"] satisfies PageOrder[]) {
           for (let run = 0; run < batch.runs.length; run += 2) {
             const first: number = batch.runs[run]!;
             for (let page: number = first; page < first + batch.runs[run + 1]!; page++) {
-              assert.equal(scheduler.connectionOf(page), connection);
+              assert.equal(connectionOf(page, 3), connection);
               model.wires[connection]!.push({ page, content: model.source[page]! });
             }
           }

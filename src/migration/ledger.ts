@@ -106,10 +106,28 @@ export class Ledger {
     };
   }
 
+  /** Feed: counts a record of QEMU's; by itself it changes nothing that is owed. */
+  note(block: number, page: number): void {
+    const entry = this.blocks[block]!;
+    const counters = this.#counters;
+    Atomics.add(counters, LISTED_RECORDS, 1);
+    if (!entry.listed.set(page)) entry.hot.set(page);
+    const lastBlock = counters[LAST_BLOCK]!;
+    if (
+      block < lastBlock ||
+      (block === lastBlock && page <= counters[LAST_PAGE]!) ||
+      counters[PASSES] === 0
+    ) {
+      Atomics.add(counters, PASSES, 1);
+    }
+    counters[LAST_BLOCK] = block;
+    counters[LAST_PAGE] = page;
+  }
+
   /** Feed: QEMU listed a page with content. It is owed from now on. */
   list(block: number, page: number): void {
     const entry = this.blocks[block]!;
-    this.#note(entry, block, page);
+    this.note(block, page);
     entry.zero.clear(page);
     entry.owed.set(page);
   }
@@ -123,7 +141,7 @@ export class Ledger {
    */
   listZero(block: number, page: number): void {
     const entry = this.blocks[block]!;
-    this.#note(entry, block, page);
+    this.note(block, page);
     if (entry.sent.has(page)) {
       entry.owed.set(page);
       return;
@@ -205,21 +223,5 @@ export class Ledger {
   /** Times that QEMU went through its memory from the start: 1 during the first pass. */
   get passes(): number {
     return Atomics.load(this.#counters, PASSES);
-  }
-
-  #note(entry: LedgerBlock, block: number, page: number): void {
-    const counters = this.#counters;
-    Atomics.add(counters, LISTED_RECORDS, 1);
-    if (!entry.listed.set(page)) entry.hot.set(page);
-    const lastBlock = counters[LAST_BLOCK]!;
-    if (
-      block < lastBlock ||
-      (block === lastBlock && page <= counters[LAST_PAGE]!) ||
-      counters[PASSES] === 0
-    ) {
-      Atomics.add(counters, PASSES, 1);
-    }
-    counters[LAST_BLOCK] = block;
-    counters[LAST_PAGE] = page;
   }
 }

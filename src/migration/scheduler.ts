@@ -6,6 +6,11 @@ export const GROUP_PAGES = 512;
 /** Pages of one batch: 1 MiB, where compression and TLS have lost their cost per call (`docs/limits.md`). */
 export const BATCH_PAGES = 256;
 
+/** The connection that all contents of a page take. */
+export function connectionOf(page: number, connections: number): number {
+  return Math.floor(page / GROUP_PAGES) % connections;
+}
+
 /** In which order owed pages go. */
 export type PageOrder = "ascending" | "cold-first";
 
@@ -36,11 +41,6 @@ export class Scheduler {
     this.#connections = connections;
     this.#order = order;
     this.#cursors = Array.from({ length: connections }, () => ({ block: 0, page: 0 }));
-  }
-
-  /** The connection that all of a page's contents take. */
-  connectionOf(page: number): number {
-    return Math.floor(page / GROUP_PAGES) % this.#connections;
   }
 
   /** Takes the next batch for a connection out of `owed`, or null when there is nothing for it now. */
@@ -78,7 +78,7 @@ export class Scheduler {
       page = block.owed.next(page, block.pages, filter);
       if (page < 0) break;
       const groupEnd = Math.min(block.pages, (Math.floor(page / GROUP_PAGES) + 1) * GROUP_PAGES);
-      if (this.connectionOf(page) === connection) {
+      if (connectionOf(page, this.#connections) === connection) {
         const into = this.#scratch.subarray(2 * runCount);
         const runs = block.owed.takeRuns(page, groupEnd, BATCH_PAGES - pages, into, filter);
         for (let run = 0; run < runs; run++) {

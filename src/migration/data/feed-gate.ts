@@ -1,0 +1,90 @@
+import type { Ledger } from "../ledger.ts";
+
+const GATE_PAGES = 0;
+const DRAINED = 1;
+const PROGRESS = 2;
+const WORDS = 3;
+
+/** The gate stands open: the feed reads as fast as QEMU writes. */
+export const GATE_OPEN = -1;
+
+/** Bytes that the feed reads at once at most: one system call a megabyte costs next to nothing. */
+export const READ_BYTES = 1 << 20;
+
+/** Bytes of a page record with content at most: address, block name, content. */
+const CONTENT_RECORD_BYTES = 4096 + 8;
+
+/** Bytes of a record of a zero page at least: address and fill byte. */
+const ZERO_RECORD_BYTES = 9;
+
+/**
+ * What QEMU may have written ahead of our reading: its own buffer and the unix socket's (208 KiB by default),
+ * rounded up. While more than this remains of its first pass, it can't have come to the end.
+ */
+const WRITTEN_AHEAD_BYTES = 320 * 1024;
+
+/**
+ * The hold on QEMU: not reading its stream is the only one that works. The first pass lists every page once and
+ * can't complete before its end, so it is read at full speed until just short of it; from there on the feed
+ * reads only while the backlog lies under the gate. QEMU then sees the rate at which pages really leave.
+ *
+ * The feed thread waits on it, the scheduler's thread moves the gate and tells when pages have left.
+ */
+export class FeedGate {
+  readonly buffer: SharedArrayBuffer;
+  readonly #words: Int32Array;
+
+  constructor(shared?: SharedArrayBuffer) {
+    this.buffer = shared ?? new SharedArrayBuffer(4 * WORDS);
+    this.#words = new Int32Array(this.buffer);
+  }
+
+  /** Moves the gate: backlog in pages above which the feed stops reading, or {@link GATE_OPEN}. */
+  setGatePages(pages: number): void {
+    Atomics.store(this.#words, GATE_PAGES, pages);
+    this.drained();
+  }
+
+  get gatePages(): number {
+    return Atomics.load(this.#words, GATE_PAGES);
+  }
+
+  /** Tells the feed that pages have left. */
+  drained(): void {
+    Atomics.add(this.#words, DRAINED, 1);
+    Atomics.notify(this.#words, DRAINED);
+  }
+
+  /** Feed: bytes that may be read now; waits while that is none. */
+  waitForAllowance(ledger: Ledger | null): number {
+    for (;;) {
+      const seen = Atomics.load(this.#words, DRAINED);
+      const bytes = allowedBytes(ledger, this.gatePages);
+      if (bytes > 0) return bytes;
+      Atomics.wait(this.#words, DRAINED, seen);
+    }
+  }
+
+  /** Feed: tells the scheduler that something was listed. */
+  listed(): void {
+    Atomics.add(this.#words, PROGRESS, 1);
+    Atomics.notify(this.#words, PROGRESS);
+  }
+
+  /** Scheduler: resolves when the feed has listed something since `seen`; gives the value for the next call. */
+  async nextListing(seen: number): Promise<number> {
+    const wait = Atomics.waitAsync(this.#words, PROGRESS, seen);
+    if (wait.async) await wait.value;
+    return Atomics.load(this.#words, PROGRESS);
+  }
+}
+
+/** How much of QEMU's stream may be read, given what it has listed and what is owed. */
+export function allowedBytes(ledger: Ledger | null, gatePages: number): number {
+  if (gatePages === GATE_OPEN || ledger === null) return READ_BYTES;
+  const unlisted = ledger.totalPages - ledger.listedPages();
+  const safe = unlisted * ZERO_RECORD_BYTES - WRITTEN_AHEAD_BYTES;
+  if (safe > 0) return Math.min(READ_BYTES, safe);
+  const room = gatePages - ledger.backlogPages();
+  return room <= 0 ? 0 : Math.min(READ_BYTES, room * CONTENT_RECORD_BYTES);
+}

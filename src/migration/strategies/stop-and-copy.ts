@@ -1,0 +1,10 @@
+import type { Strategy } from "./strategy.ts";
+
+/** Stops the guest, moves everything, resumes: the fewest bytes and the longest pause. */
+export const stopAndCopy: Strategy = {
+  name: "stop-and-copy",
+  stopsFirst: true,
+  resumeSet: "all",
+  order: "ascending",
+  start: () => ({ decide: () => ({ action: "stop", reason: "stop-and-copy stops at once" }) }),
+};

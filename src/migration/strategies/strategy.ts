@@ -1,0 +1,53 @@
+import type { PageOrder } from "../scheduler.ts";
+
+/** What a strategy sees of a live migration; measured, in pages and milliseconds. */
+export interface Observation {
+  /** Milliseconds since pages began to flow. */
+  readonly atMs: number;
+  /** QEMU has gone through all of its memory once. */
+  readonly firstPassDone: boolean;
+  /** Pages owed or on their way, as far as QEMU has told us. */
+  readonly backlogPages: number;
+  /** Pages dirty at QEMU's last sync that it hasn't told us of yet. */
+  readonly unlistedPages: number;
+  /** Dirty syncs of QEMU so far. */
+  readonly rounds: number;
+  /** Pages that leave a second, over the last second or so; 0 while unknown. */
+  readonly pagesPerSecond: number;
+  /** What the switchover costs besides pages: capture, loading the device state, round trips. */
+  readonly fixedDowntimeMs: number;
+  readonly downtimeLimitMs: number;
+}
+
+/** What a strategy wants now. */
+export type Decision =
+  | { readonly action: "go-on"; readonly reason: string }
+  | { readonly action: "stop"; readonly reason: string };
+
+/** One run of a strategy: it may remember what it saw. */
+export interface StrategyRun {
+  /** Asked about twenty times a second while the source runs. */
+  decide(observation: Observation): Decision;
+}
+
+/**
+ * A strategy answers three questions: when to stop the source, which pages must be there before the destination
+ * resumes, in which order the others go. The mechanism is shared by all.
+ */
+export interface Strategy {
+  readonly name: string;
+  /** The guest is stopped before the first page is copied. */
+  readonly stopsFirst: boolean;
+  /** Pages that the destination needs before it resumes. */
+  readonly resumeSet: "all";
+  readonly order: PageOrder;
+  start(): StrategyRun;
+}
+
+/** The downtime that stopping now would bring, in milliseconds; infinite while no rate is known. */
+export function expectedDowntimeMs(observation: Observation): number {
+  const pages = observation.backlogPages + observation.unlistedPages;
+  if (pages === 0) return observation.fixedDowntimeMs;
+  if (observation.pagesPerSecond <= 0) return Number.POSITIVE_INFINITY;
+  return observation.fixedDowntimeMs + (pages / observation.pagesPerSecond) * 1000;
+}
