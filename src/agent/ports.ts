@@ -11,6 +11,11 @@ export interface MachineDescription {
   readonly accelerator: string;
 }
 
+/** A machine file that was read: its description, and what the driver starts from. */
+export interface ParsedMachine extends MachineDescription {
+  readonly machine: unknown;
+}
+
 /** How a QEMU process ended. */
 export interface MachineExit {
   readonly code: number | null;
@@ -38,10 +43,13 @@ export interface MachineHandle<Native> {
 
 /** Starts and finds QEMUs; the agent's only door to them. */
 export interface MachineDriver<Native> {
-  /** @throws GodwitError `GODWIT_MACHINE_FILE` */
-  parse(text: string): MachineDescription;
+  /**
+   * Reads a machine file; its relative paths are relative to `baseFolder`.
+   * @throws GodwitError `GODWIT_MACHINE_FILE`
+   */
+  parse(text: string, baseFolder: string): ParsedMachine;
   /** Starts a VM in `folder`, which the driver may fill. */
-  start(text: string, folder: string): Promise<MachineHandle<Native>>;
+  start(machine: ParsedMachine, folder: string): Promise<MachineHandle<Native>>;
   /** The QEMU that an earlier agent started in `folder`, or null where none runs any more. */
   adopt(folder: string): Promise<MachineHandle<Native> | null>;
 }

@@ -11,22 +11,7 @@ import {
   stateAdvice,
 } from "./machine-state.ts";
 import type { MachineDescription, MachineDriver, MachineExit, MachineHandle } from "./ports.ts";
-
-/** A VM as the agent tells others about it. */
-export interface MachineInfo {
-  readonly name: string;
-  readonly state: MachineState;
-  readonly since: string;
-  readonly memoryBytes: number;
-  readonly vcpus: number;
-  readonly accelerator: string;
-  readonly pid: number | null;
-  readonly qemuVersion: string | null;
-  readonly logPath: string | null;
-  readonly movedTo: string | null;
-  readonly reason: string | null;
-  readonly migrationId: string | null;
-}
+import { type MachineInfo, machineNamePattern } from "./schemas.ts";
 
 /** How a migration left a VM on this host. */
 export type Settlement<Native> =
@@ -46,9 +31,6 @@ interface Entry<Native> {
   movedTo: string | null;
   reason: string | null;
 }
-
-/** A name that is safe as a folder, in a URL and on QEMU's command line. */
-export const machineNamePattern = /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/;
 
 /** The VMs of this host: their folders, their QEMUs, their states. All changes go through the transition table. */
 export class MachineRegistry<Native> {
@@ -137,9 +119,9 @@ export class MachineRegistry<Native> {
     return bytes;
   }
 
-  /** Starts the VM that a machine file describes. */
-  async start(text: string): Promise<MachineInfo> {
-    const description = this.#driver.parse(text);
+  /** Starts the VM that a machine file describes; relative paths in it are relative to `baseFolder`. */
+  async start(text: string, baseFolder: string): Promise<MachineInfo> {
+    const description = this.#driver.parse(text, baseFolder);
     const name = checkedName(description.name);
     const entry = this.#entries.get(name) ?? this.#add(name, description, "absent");
     entry.description = description;
@@ -148,7 +130,7 @@ export class MachineRegistry<Native> {
     try {
       rmSync(folder, { recursive: true, force: true });
       mkdirSync(folder, { recursive: true, mode: 0o700 });
-      this.#hold(entry, await this.#driver.start(text, folder));
+      this.#hold(entry, await this.#driver.start(description, folder));
     } catch (error) {
       this.#change(entry, "start-failed");
       throw asGodwitError(error, "GODWIT_VM_START", { side: "local", vmState: "not started" });

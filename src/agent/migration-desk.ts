@@ -1,0 +1,343 @@
+import { randomBytes } from "node:crypto";
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { join } from "node:path";
+import type { Logger } from "pino";
+import writeFileAtomic from "write-file-atomic";
+import { z } from "zod";
+import { GodwitError } from "../base/errors.ts";
+import type { MigrationEvent, PhaseName } from "../migration/events.ts";
+import { type MigrationReport, reportSchema } from "../migration/report.ts";
+import { type MigrationSettings, migrationSettingsSchema } from "../migration/settings.ts";
+import type { Destination, OutgoingFactory, OutgoingMigration } from "./ports.ts";
+import type { MachineRegistry } from "./registry.ts";
+import { type MigrationInfo, migrationIdPattern } from "./schemas.ts";
+
+/** Folders of ended migrations that are kept: some 100 KiB each, so they stay far below 100 MiB. */
+const KEPT_MIGRATIONS = 500;
+
+const cardSchema = z.object({
+  machine: z.string(),
+  direction: z.enum(["outgoing", "incoming"]),
+  peer: z.string(),
+  startedAt: z.string(),
+});
+
+type Card = z.infer<typeof cardSchema>;
+
+interface Entry {
+  readonly id: string;
+  readonly card: Card;
+  phase: PhaseName | null;
+  active: boolean;
+  /** Read once; a report in doubt may still be replaced by the recovery. */
+  report: MigrationReport | null;
+  outgoing: OutgoingMigration | null;
+  /** Settles when the migration is over and its VM settled. */
+  done: Promise<void>;
+}
+
+/** Anything that tells a migration's events. */
+export interface EventSource {
+  onEvent(listener: (event: MigrationEvent) => void): () => void;
+}
+
+/** The migrations of this host, of both directions: what runs, and the folders of what has ended. */
+export class MigrationDesk<Native> {
+  readonly #folder: string;
+  readonly #registry: MachineRegistry<Native>;
+  readonly #outgoing: OutgoingFactory<Native>;
+  readonly #log: Logger;
+  readonly #entries = new Map<string, Entry>();
+  #closing = false;
+
+  /** @param options.folder the `migrations` folder of the agent's state */
+  constructor(options: {
+    folder: string;
+    registry: MachineRegistry<Native>;
+    outgoing: OutgoingFactory<Native>;
+    log: Logger;
+  }) {
+    this.#folder = options.folder;
+    this.#registry = options.registry;
+    this.#outgoing = options.outgoing;
+    this.#log = options.log;
+  }
+
+  /** Finds the folders of earlier migrations and drops the oldest beyond 500. */
+  load(): void {
+    for (const id of readdirSync(this.#folder).sort()) {
+      if (!migrationIdPattern.test(id)) continue;
+      const card = readCard(join(this.#folder, id));
+      if (card === null) continue;
+      this.#entries.set(id, {
+        id,
+        card,
+        phase: null,
+        active: false,
+        report: null,
+        outgoing: null,
+        done: Promise.resolve(),
+      });
+    }
+    const old = this.list().slice(KEPT_MIGRATIONS);
+    for (const { id, outcome } of old) {
+      if (outcome === null || outcome === "in-doubt") continue;
+      this.#entries.delete(id);
+      rmSync(this.folderOf(id), { recursive: true, force: true });
+    }
+  }
+
+  /** The folder of a migration's journal, event log and report. */
+  folderOf(id: string): string {
+    return join(this.#folder, id);
+  }
+
+  /** Every migration, newest first. */
+  list(): MigrationInfo[] {
+    return [...this.#entries.values()]
+      .map((entry) => this.#info(entry))
+      .sort((a, b) =>
+        a.startedAt < b.startedAt ? 1 : a.startedAt > b.startedAt ? -1 : a.id < b.id ? 1 : -1,
+      );
+  }
+
+  /** How many are under way. */
+  activeCount(direction?: "outgoing" | "incoming"): number {
+    let count = 0;
+    for (const entry of this.#entries.values()) {
+      if (entry.active && (direction === undefined || entry.card.direction === direction)) count += 1;
+    }
+    return count;
+  }
+
+  /** @throws GodwitError `GODWIT_MIGRATION_UNKNOWN` */
+  show(id: string): MigrationInfo {
+    return this.#info(this.#entry(id));
+  }
+
+  /**
+   * The report of a migration that has ended.
+   * @throws GodwitError `GODWIT_MIGRATION_ACTIVE`, `GODWIT_MIGRATION_NO_REPORT`, `GODWIT_MIGRATION_UNKNOWN`
+   */
+  report(id: string): MigrationReport {
+    const entry = this.#entry(id);
+    const report = this.#report(entry);
+    if (report !== null) return report;
+    if (entry.active) {
+      throw new GodwitError("GODWIT_MIGRATION_ACTIVE", `migration ${id} has not ended`, {
+        advice: "follow its events, or ask again later",
+      });
+    }
+    throw new GodwitError("GODWIT_MIGRATION_NO_REPORT", `migration ${id} ended without a report`, {
+      advice: "its agent was ended meanwhile; the state of the VM tells how it came out: `godwit vm list`",
+    });
+  }
+
+  /** Where the event log of a migration is and whether anybody still writes to it. */
+  eventLog(id: string): { path: string; isOver: () => boolean } {
+    const entry = this.#entry(id);
+    return { path: join(this.folderOf(id), "events.jsonl"), isOver: () => !entry.active };
+  }
+
+  /** Begins to move a VM away. Returns as soon as it is under way. */
+  start(machine: string, destination: Destination, settings?: MigrationSettings): MigrationInfo {
+    this.#refuseWhenClosing();
+    const id = newMigrationId();
+    const handle = this.#registry.beginOutgoing(machine, id);
+    const peer = destination.port === 7481 ? destination.host : `${destination.host}:${destination.port}`;
+    const folder = this.folderOf(id);
+    let migration: OutgoingMigration;
+    const entry = this.#open(id, { machine, direction: "outgoing", peer });
+    try {
+      migration = this.#outgoing({
+        migrationId: id,
+        machine: handle.native,
+        destination,
+        settings: settings ?? migrationSettingsSchema.parse({}),
+        folder,
+      });
+    } catch (error) {
+      this.#entries.delete(id);
+      rmSync(folder, { recursive: true, force: true });
+      void this.#registry.settle(machine, { as: "here" });
+      throw error;
+    }
+    entry.outgoing = migration;
+    this.#listen(entry, migration);
+    entry.done = this.#runOutgoing(entry, migration);
+    return this.#info(entry);
+  }
+
+  /**
+   * Lists a migration to here for as long as `work` runs. `work` settles the VM itself.
+   * @throws GodwitError `GODWIT_MIGRATION_ID` for an id that is known or unsafe
+   */
+  async receive(
+    id: string,
+    machine: string,
+    peer: string,
+    work: (folder: string, watch: (source: EventSource) => void) => Promise<void>,
+  ): Promise<void> {
+    this.#refuseWhenClosing();
+    if (!migrationIdPattern.test(id) || this.#entries.has(id) || existsSync(this.folderOf(id))) {
+      throw new GodwitError("GODWIT_MIGRATION_ID", "the migration's id is not usable here", {
+        side: "destination",
+        advice: "begin a new migration",
+      });
+    }
+    const entry = this.#open(id, { machine, direction: "incoming", peer });
+    const run = work(this.folderOf(id), (source) => this.#listen(entry, source));
+    entry.done = run.then(
+      () => {},
+      () => {},
+    );
+    try {
+      await run;
+    } finally {
+      entry.active = false;
+    }
+  }
+
+  /** Asks a migration to stop before its commit. */
+  async cancel(id: string, reason: string): Promise<"cancelled" | "too-late"> {
+    const entry = this.#entry(id);
+    if (!entry.active) {
+      throw new GodwitError("GODWIT_MIGRATION_OVER", `migration ${id} has ended already`, {
+        advice: "read its report with `godwit migrations`",
+      });
+    }
+    if (entry.outgoing === null) {
+      throw new GodwitError("GODWIT_NOT_SOURCE", "only the source's agent can cancel a migration", {
+        side: "destination",
+        advice: `ask the agent of ${entry.card.peer}`,
+      });
+    }
+    return await entry.outgoing.cancel(reason);
+  }
+
+  /**
+   * Cancels what has not reached its commit and waits for every migration to end, at most `graceMs`. What is
+   * beyond the commit is left to the recovery of the next agent.
+   */
+  async close(graceMs: number): Promise<void> {
+    this.#closing = true;
+    const active = [...this.#entries.values()].filter((entry) => entry.active);
+    for (const { outgoing, id } of active) {
+      outgoing?.cancel("the agent is ending").catch((error) => {
+        this.#log.warn({ migration: id, err: error }, "a migration could not be cancelled");
+      });
+    }
+    const { promise: late, resolve } = Promise.withResolvers<void>();
+    const timer = setTimeout(resolve, graceMs);
+    await Promise.race([Promise.allSettled(active.map(({ done }) => done)), late]);
+    clearTimeout(timer);
+  }
+
+  async #runOutgoing(entry: Entry, migration: OutgoingMigration): Promise<void> {
+    const { machine, peer } = entry.card;
+    const log = this.#log.child({ migration: entry.id, vm: machine });
+    log.info({ peer }, "migration begins");
+    try {
+      const report = await migration.run();
+      log.info({ outcome: report.outcome, error: report.error }, "migration ended");
+      if (report.outcome === "completed") {
+        await this.#registry.settle(machine, { as: "departed", movedTo: peer });
+      } else if (report.outcome === "in-doubt") {
+        await this.#registry.settle(machine, {
+          as: "in-doubt",
+          reason: report.error?.message ?? "the link went between commit and its answer",
+        });
+      } else {
+        await this.#registry.settle(machine, {
+          as: "here",
+          ...(report.error === null
+            ? {}
+            : { reason: `migration ${report.outcome}: ${report.error.message}` }),
+        });
+      }
+    } catch (error) {
+      log.error({ err: error }, "a migration broke the rule that it never rejects");
+      await this.#registry.settle(machine, { as: "here", reason: String(error) }).catch(() => {});
+    } finally {
+      entry.active = false;
+      entry.outgoing = null;
+    }
+  }
+
+  #listen(entry: Entry, source: EventSource): void {
+    source.onEvent((event) => {
+      if (event.type === "phase" || event.type === "progress") entry.phase = event.phase;
+    });
+  }
+
+  #open(id: string, card: Omit<Card, "startedAt">): Entry {
+    const entry: Entry = {
+      id,
+      card: { ...card, startedAt: new Date().toISOString() },
+      phase: null,
+      active: true,
+      report: null,
+      outgoing: null,
+      done: Promise.resolve(),
+    };
+    mkdirSync(this.folderOf(id), { recursive: true, mode: 0o700 });
+    writeFileAtomic.sync(join(this.folderOf(id), "agent.json"), `${JSON.stringify(entry.card)}\n`);
+    this.#entries.set(id, entry);
+    return entry;
+  }
+
+  #entry(id: string): Entry {
+    const entry = this.#entries.get(id);
+    if (entry !== undefined) return entry;
+    throw new GodwitError("GODWIT_MIGRATION_UNKNOWN", `no migration ${id} on this host`, {
+      advice: "list them with `godwit migrations`",
+    });
+  }
+
+  #info(entry: Entry): MigrationInfo {
+    const report = entry.active ? null : this.#report(entry);
+    return {
+      id: entry.id,
+      ...entry.card,
+      active: entry.active,
+      phase: report === null ? entry.phase : phaseOf(report),
+      outcome: report?.outcome ?? null,
+    };
+  }
+
+  #report(entry: Entry): MigrationReport | null {
+    if (entry.report !== null && entry.report.outcome !== "in-doubt") return entry.report;
+    try {
+      const text = readFileSync(join(this.folderOf(entry.id), "report.json"), "utf8");
+      entry.report = reportSchema.parse(JSON.parse(text));
+    } catch {
+      entry.report = null;
+    }
+    return entry.report;
+  }
+
+  #refuseWhenClosing(): void {
+    if (!this.#closing) return;
+    throw new GodwitError("GODWIT_AGENT_ENDING", "the agent is ending", {
+      advice: "try again when it is back",
+    });
+  }
+}
+
+function phaseOf(report: MigrationReport): PhaseName {
+  return report.outcome === "in-doubt" ? "paused" : report.outcome;
+}
+
+function readCard(folder: string): Card | null {
+  try {
+    return cardSchema.parse(JSON.parse(readFileSync(join(folder, "agent.json"), "utf8")));
+  } catch {
+    return null;
+  }
+}
+
+/** Sortable by time, unlike any other: `20261121-050037-3f9a61`. */
+function newMigrationId(): string {
+  const [date = "", time = ""] = new Date().toISOString().split("T");
+  return `${date.replaceAll("-", "")}-${time.slice(0, 8).replaceAll(":", "")}-${randomBytes(3).toString("hex")}`;
+}
