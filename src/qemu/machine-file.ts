@@ -8,6 +8,8 @@ import { derivedMacAddress, type Machine, machineFileSchema, machineSchema } fro
 
 /** A machine file has a few dozen lines; this bounds what foreign text can cost. */
 const LIMIT_BYTES = 256 * 1024;
+/** Text that is no YAML at all can have a fault per character; nobody reads more than these. */
+const SHOWN_PROBLEMS = 20;
 /** How much of a wrong value a message shows. */
 const SHOWN_CHARACTERS = 60;
 
@@ -24,7 +26,8 @@ export interface MachineFileProblem {
 export class MachineFileError extends GodwitError {
   readonly problems: readonly MachineFileProblem[];
 
-  constructor(fileName: string, problems: readonly MachineFileProblem[]) {
+  constructor(fileName: string, all: readonly MachineFileProblem[]) {
+    const problems = all.toSorted((one, other) => one.line - other.line).slice(0, SHOWN_PROBLEMS);
     const lines = problems.map(({ line, path, message }) => {
       return `  line ${line}${path === "" ? "" : `, ${path}`}: ${message}`;
     });
@@ -76,7 +79,12 @@ export function parseMachineFile(text: string, origin: MachineFileOrigin = {}): 
     if (issue.code === "unrecognized_keys") {
       return located([...issue.path, issue.keys[0] ?? ""], issue.message);
     }
-    return located(issue.path, `${shownValue(document, issue.path)}${issue.message}`);
+    const allowed =
+      issue.code === "invalid_type" ? issue.message.replace(/, received .*$/, "") : issue.message;
+    return located(
+      issue.path,
+      `${shownValue(document, issue.path)}${allowed.replace(/^Invalid input: /, "")}`,
+    );
   };
 
   const file = machineFileSchema.safeParse(value);
@@ -145,7 +153,8 @@ function offsetOf(document: Document, path: readonly PropertyKey[]): number {
 function shownValue(document: Document, path: readonly PropertyKey[]): string {
   const node = path.length === 0 ? document.contents : document.getIn(path, true);
   if (node === undefined) return "missing: ";
-  const text = isNode(node) ? JSON.stringify(node.toJS(document)) : String(node);
+  const value: unknown = isNode(node) ? node.toJS(document) : node;
+  const text = typeof value === "object" && value !== null ? "this" : JSON.stringify(value);
   return `${text.length > SHOWN_CHARACTERS ? `${text.slice(0, SHOWN_CHARACTERS)}…` : text}: `;
 }
 
