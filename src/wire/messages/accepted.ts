@@ -1,0 +1,20 @@
+import { z } from "zod";
+import { defineMessage, type MessageOf } from "./define.ts";
+import { migrationIdField, nameField, versionField } from "./fields.ts";
+
+/** The destination takes the machine. */
+export const accepted = defineMessage({
+  type: "accepted",
+  code: 3,
+  direction: "destination-to-source",
+  payload: "none",
+  doc: "The destination takes the machine: its QEMU is started and waits for the stream.",
+  schema: z.strictObject({
+    migrationId: migrationIdField,
+    qemuVersion: versionField,
+    destinationName: nameField,
+  }),
+  examples: [{ migrationId: "m-1", qemuVersion: "10.0.2", destinationName: "beta" }],
+});
+
+export type Accepted = MessageOf<typeof accepted>;
