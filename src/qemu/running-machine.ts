@@ -15,6 +15,8 @@ const QUIT_TIMEOUT_MS = 5_000;
 const TERMINATE_TIMEOUT_MS = 2_000;
 /** A killed process has to give back its memory: seconds for very large guests. */
 const KILL_TIMEOUT_MS = 30_000;
+/** What is in the monitor's socket is read in the next turn of the event loop; this is only a bound. */
+const LAST_WORDS_TIMEOUT_MS = 1_000;
 /** How often a process that is no child of ours is looked at; its monitor's end is noticed at once besides. */
 const POLL_MS = 100;
 
@@ -165,8 +167,21 @@ export class RunningMachine {
   async #watch(): Promise<MachineExit> {
     const ended = await (this.#child === undefined ? this.#pollForExit() : this.#childExit(this.#child));
     removeRemainsOf(this.identity, this.folder, this.machine);
+    await this.#lastWords();
     this.qmp.close();
     return { ...ended, shutdown: this.#shutdown };
+  }
+
+  /** QEMU's last event may still be on its way when the process is gone. */
+  #lastWords(): Promise<void> {
+    if (this.qmp.closed) return Promise.resolve();
+    return new Promise((resolve) => {
+      const timer = setTimeout(resolve, LAST_WORDS_TIMEOUT_MS);
+      this.qmp.once("close", () => {
+        clearTimeout(timer);
+        resolve();
+      });
+    });
   }
 
   #childExit(child: ChildProcess): Promise<Omit<MachineExit, "shutdown">> {
