@@ -1,9 +1,11 @@
+import { checkServerIdentity } from "node:tls";
 import { EventSourceParserStream } from "eventsource-parser/stream";
 import { Agent, type Dispatcher, request } from "undici";
 import { z } from "zod";
 import { type ErrorCode, GodwitError } from "../base/errors.ts";
 import { type MigrationEvent, migrationEventSchema } from "../migration/events.ts";
 import { type MigrationReport, reportSchema } from "../migration/report.ts";
+import { type Credentials, secureContextOptions } from "../wire/index.ts";
 import {
   type CancelResult,
   cancelResultSchema,
@@ -27,31 +29,32 @@ const STREAM_SILENCE_MS = 45_000;
 
 const CONNECT_TIMEOUT_MS = 5000;
 
-/** The client's side of mutual TLS: PEM texts. */
-export interface ClientTls {
-  readonly ca: string;
-  readonly cert: string;
-  readonly key: string;
-}
-
 /**
  * Talks to one agent. Every failure is a {@link GodwitError}: the agent's own, or `GODWIT_AGENT_UNREACHABLE`,
- * `GODWIT_AGENT_REFUSED_US` (its TLS did not take our certificate), `GODWIT_AGENT_NOT_TRUSTED` (we did not take
- * its), `GODWIT_AGENT_ANSWER` (it does not speak our API).
+ * `GODWIT_TLS_…` (it did not take our certificate), `GODWIT_AGENT_NOT_TRUSTED` (we did not take its),
+ * `GODWIT_AGENT_ANSWER` (it does not speak our API).
  */
 export class AgentClient {
   readonly #url: URL;
   readonly #dispatcher: Agent;
 
-  /** @param options.serverName the name to look for in the agent's certificate, the URL's host if absent */
-  constructor(options: { url: string; tls: ClientTls; serverName?: string }) {
+  /**
+   * @param options.serverName the name to look for in the agent's certificate; the URL's host if absent, and any
+   * host's certificate will do when that is this very machine
+   */
+  constructor(options: { url: string; credentials: Credentials; serverName?: string }) {
     this.#url = new URL(options.url);
+    const { serverName } = options;
+    const local = isLoopback(this.#url.hostname);
     this.#dispatcher = new Agent({
       connect: {
-        ...options.tls,
-        minVersion: "TLSv1.3",
+        ...secureContextOptions(options.credentials),
+        maxCachedSessions: 0,
         timeout: CONNECT_TIMEOUT_MS,
-        ...(options.serverName === undefined ? {} : { servername: options.serverName }),
+        checkServerIdentity: (host, certificate) =>
+          serverName === undefined && local
+            ? undefined
+            : checkServerIdentity(serverName ?? host, certificate),
       },
       headersTimeout: ANSWER_TIMEOUT_MS,
       bodyTimeout: STREAM_SILENCE_MS,
@@ -217,14 +220,6 @@ export class AgentClient {
     if (error instanceof GodwitError) return error;
     const { code = "", message } = error as NodeJS.ErrnoException;
     const at = `the agent at ${this.#url.host}`;
-    if (/^ERR_SSL_.*ALERT|^ERR_SSL_TLSV1/.test(code)) {
-      return new GodwitError("GODWIT_AGENT_REFUSED_US", `${at} did not take our certificate: ${message}`, {
-        side: "local",
-        advice:
-          "use a certificate of the agents' authority that has not expired: --pki DIR or --cert and --key",
-        cause: error,
-      });
-    }
     if (/CERT|SELF_SIGNED|UNABLE_TO|ERR_TLS|ERR_SSL/.test(code)) {
       return new GodwitError("GODWIT_AGENT_NOT_TRUSTED", `${at} is not to be trusted: ${message}`, {
         side: "local",
@@ -257,6 +252,10 @@ function notOurs(what: string): GodwitError {
     side: "local",
     advice: "is that a Godwit agent, and of the same version?",
   });
+}
+
+function isLoopback(host: string): boolean {
+  return host === "localhost" || host === "[::1]" || /^127\.\d+\.\d+\.\d+$/.test(host);
 }
 
 function jsonOrNull(text: string): unknown {

@@ -29,11 +29,13 @@ export interface MachineHandle<Native> {
   readonly qemuVersion: string;
   readonly logPath: string;
   readonly native: Native;
+  /** Whether the process is there at this moment. */
+  runs(): boolean;
   /** Whether the guest's processors run now. */
   guestRuns(signal?: AbortSignal): Promise<boolean>;
   /** Calls back on STOP and RESUME of the guest. */
   onGuest(listener: (what: "guest-paused" | "guest-resumed") => void): () => void;
-  /** Resolves when the process is gone; `null` where only its absence can be told. */
+  /** Resolves when the process is gone: with code 0 for an orderly end, `null` where only its absence is known. */
   readonly exited: Promise<MachineExit | null>;
   /** Ends QEMU in an orderly way and, when it does not react, by force. */
   stop(): Promise<void>;

@@ -2,7 +2,7 @@ import { existsSync, mkdirSync, readdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import type { Logger } from "pino";
 import { asGodwitError, GodwitError } from "../base/errors.ts";
-import { readMachineRecord, writeMachineRecord } from "./machine-record.ts";
+import { type MachineRecord, readMachineRecord, writeMachineRecord } from "./machine-record.ts";
 import {
   isBusy,
   type MachineChange,
@@ -63,6 +63,8 @@ export class MachineRegistry<Native> {
         await this.#loadOne(name);
       } catch (error) {
         this.#log.error({ vm: name, err: error }, "a VM could not be found again");
+        const entry = this.#add(name, unknownMachine(name), "crashed");
+        entry.reason = asGodwitError(error, "GODWIT_MACHINE_STATE").message;
       }
     }
   }
@@ -72,12 +74,7 @@ export class MachineRegistry<Native> {
     const record = readMachineRecord(folder);
     const handle = await this.#driver.adopt(folder);
     if (handle === null && record === null) return;
-    const description = handle?.description ?? {
-      name,
-      memoryBytes: record?.memoryBytes ?? 0,
-      vcpus: record?.vcpus ?? 0,
-      accelerator: record?.accelerator ?? "unknown",
-    };
+    const description = handle?.description ?? { ...unknownMachine(name), ...described(record) };
     const entry = this.#add(name, description, record?.state ?? "running");
     entry.since = record?.since ?? entry.since;
     entry.movedTo = record?.movedTo ?? null;
@@ -128,12 +125,12 @@ export class MachineRegistry<Native> {
     this.#change(entry, "start");
     const folder = this.folderOf(name);
     try {
-      rmSync(folder, { recursive: true, force: true });
-      mkdirSync(folder, { recursive: true, mode: 0o700 });
+      await this.#refuseLiving(name);
       this.#hold(entry, await this.#driver.start(description, folder));
     } catch (error) {
-      this.#change(entry, "start-failed");
-      throw asGodwitError(error, "GODWIT_VM_START", { side: "local", vmState: "not started" });
+      const failure = asGodwitError(error, "GODWIT_VM_START", { side: "local", vmState: "not started" });
+      this.#notStarted(entry, failure);
+      throw failure;
     }
     this.#change(entry, "started");
     await this.#lookAtGuest(entry);
@@ -177,7 +174,7 @@ export class MachineRegistry<Native> {
    * Takes a name for a migration to here.
    * @throws GodwitError `GODWIT_VM_EXISTS` when a VM of that name is here and alive
    */
-  beginIncoming(description: MachineDescription, migrationId: string): void {
+  async beginIncoming(description: MachineDescription, migrationId: string): Promise<void> {
     const name = checkedName(description.name);
     const known = this.#entries.get(name);
     if (known !== undefined && (known.handle !== null || isBusy(known.state))) {
@@ -192,6 +189,14 @@ export class MachineRegistry<Native> {
     entry.description = description;
     entry.migrationId = migrationId;
     entry.movedTo = null;
+    this.#set(entry, state);
+    try {
+      await this.#refuseLiving(name);
+    } catch (error) {
+      const failure = asGodwitError(error, "GODWIT_VM_EXISTS", { side: "destination" });
+      this.#notStarted(entry, failure);
+      throw failure;
+    }
     rmSync(this.folderOf(name), { recursive: true, force: true });
     mkdirSync(this.folderOf(name), { recursive: true, mode: 0o700 });
     this.#set(entry, state);
@@ -221,9 +226,11 @@ export class MachineRegistry<Native> {
 
   async #settleHere(entry: Entry<Native>): Promise<void> {
     const handle = entry.handle;
-    const gone = handle === null ? { exit: null } : await exitIfAny(handle);
-    if (gone !== null) return this.#ended(entry, gone.exit);
-    const runs = await handle!.guestRuns().catch(() => false);
+    if (handle === null || !handle.runs()) {
+      this.#ended(entry, handle === null ? null : await handle.exited);
+      return;
+    }
+    const runs = await handle.guestRuns().catch(() => false);
     this.#change(entry, runs ? "settled-running" : "settled-paused");
   }
 
@@ -277,6 +284,42 @@ export class MachineRegistry<Native> {
       },
       (error) => this.#log.error({ vm: entry.name, err: error }, "waiting for QEMU's end failed"),
     );
+  }
+
+  /** A folder whose QEMU lives is never reused, whatever the registry believes. */
+  async #refuseLiving(name: string): Promise<void> {
+    const folder = this.folderOf(name);
+    if (!existsSync(folder)) return;
+    const living = await this.#driver.adopt(folder);
+    if (living === null) return;
+    living.release();
+    throw new GodwitError(
+      "GODWIT_VM_EXISTS",
+      `a QEMU of "${name}" runs here already, process ${living.pid}`,
+      {
+        vmState: "unchanged",
+        advice: "restart the agent, so that it finds that QEMU, or end the process",
+      },
+    );
+  }
+
+  /** Leaves nothing of a VM that never ran, but keeps the folder of one that may still live. */
+  #notStarted(entry: Entry<Native>, failure: GodwitError): void {
+    this.#release(entry);
+    entry.migrationId = null;
+    const mayLive = [
+      "GODWIT_VM_EXISTS",
+      "GODWIT_MACHINE_RUNNING",
+      "GODWIT_MACHINE_BUSY",
+      "GODWIT_MACHINE_STATE",
+      "GODWIT_MACHINE_UNREACHABLE",
+    ];
+    if (!mayLive.includes(failure.code)) {
+      this.#change(entry, entry.state === "incoming" ? "settled-absent" : "start-failed");
+      return;
+    }
+    entry.state = "crashed";
+    entry.reason = failure.message;
   }
 
   async #lookAtGuest(entry: Entry<Native>): Promise<void> {
@@ -347,15 +390,13 @@ function info<Native>(entry: Entry<Native>): MachineInfo {
   };
 }
 
-async function exitIfAny<Native>(
-  handle: MachineHandle<Native>,
-): Promise<{ exit: MachineExit | null } | null> {
-  const stillThere = Symbol("still there");
-  const first = await Promise.race([
-    handle.exited,
-    new Promise<typeof stillThere>((resolve) => setImmediate(resolve, stillThere)),
-  ]);
-  return first === stillThere ? null : { exit: first as MachineExit | null };
+function unknownMachine(name: string): MachineDescription {
+  return { name, memoryBytes: 0, vcpus: 0, accelerator: "unknown" };
+}
+
+function described(record: MachineRecord | null): Omit<MachineDescription, "name"> | null {
+  if (record === null) return null;
+  return { memoryBytes: record.memoryBytes, vcpus: record.vcpus, accelerator: record.accelerator };
 }
 
 function checkedName(name: string): string {

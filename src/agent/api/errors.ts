@@ -30,6 +30,7 @@ const FASTIFY: Readonly<Record<string, `GODWIT_${string}`>> = {
 
 /** The HTTP status that goes with an error; 500 for whatever the request is not to blame for. */
 export function statusOf(error: GodwitError): number {
+  if (error.code.startsWith("GODWIT_TLS_")) return 403;
   return STATUS[error.code] ?? 500;
 }
 

@@ -1,4 +1,6 @@
+import { constants } from "node:crypto";
 import type { ServerOptions } from "node:https";
+import type { TLSSocket } from "node:tls";
 import swagger from "@fastify/swagger";
 import fastify from "fastify";
 import {
@@ -10,6 +12,7 @@ import {
 } from "fastify-type-provider-zod";
 import type { Logger } from "pino";
 import { GodwitError } from "../../base/errors.ts";
+import { authorizePeer, type Credentials, serverOptions } from "../../wire/index.ts";
 import type { Api, ApiContext } from "./context.ts";
 import { installErrors } from "./errors.ts";
 import { eventRoutes } from "./event-routes.ts";
@@ -23,28 +26,23 @@ const BODY_LIMIT_BYTES = 256 * 1024;
 /** A request is a few KiB: who needs longer than 10 s to send it, hangs. */
 const REQUEST_TIMEOUT_MS = 10_000;
 
-/** The TLS material of the API: PEM texts. */
-export interface ApiTls {
-  readonly ca: string;
-  readonly cert: string;
-  readonly key: string;
-}
+/** Clients at once: people, a dashboard, the lab. More are a defect or an attack. */
+const MAX_CONNECTIONS = 256;
 
 /**
- * The HTTPS API of an agent. Only clients with a certificate of our authority get beyond the handshake; it does
- * not matter whether the certificate is a host's or an operator's.
+ * The HTTPS API of an agent. Every request must come with a certificate of our authority, a host's or an
+ * operator's; others get 403 with the reason before anything of theirs is read.
  */
 export async function createApi(options: {
   context: ApiContext;
-  tls: ApiTls;
+  credentials: Credentials;
   log: Logger;
   version: string;
 }): Promise<Api> {
   const https: ServerOptions = {
-    ...options.tls,
-    requestCert: true,
-    rejectUnauthorized: true,
-    minVersion: "TLSv1.3",
+    ...serverOptions(options.credentials),
+    // Without tickets no session is resumed, so that every connection proves itself.
+    secureOptions: constants.SSL_OP_NO_TICKET,
     handshakeTimeout: REQUEST_TIMEOUT_MS,
   };
   const api = fastify({
@@ -58,6 +56,10 @@ export async function createApi(options: {
   api.setValidatorCompiler(validatorCompiler);
   api.setSerializerCompiler(serializerCompiler);
   installErrors(api as never);
+  api.server.maxConnections = MAX_CONNECTIONS;
+  api.addHook("onRequest", async (request) => {
+    authorizePeer(request.raw.socket as TLSSocket, { kind: "any" });
+  });
   acceptYaml(api);
   await api.register(swagger, {
     openapi: {
