@@ -1,0 +1,18 @@
+/**
+ * `godwit/stream`: QEMU's migration stream (version 3, x86) as data: an incremental reader, writers for whole
+ * streams and for composed post-copy streams, device state taken apart, return-path messages.
+ */
+export * from "./commands.ts";
+export type { StreamErrorCode } from "./errors.ts";
+export { MAGIC, PAGE_BYTES, RAM_FLAG, RAM_SECTION, RECORD, VERSION } from "./format.ts";
+export type { RamBlock, RamSectionKind, StreamHandler, StreamReaderOptions } from "./handler.ts";
+export { DEFAULT_LIMITS, MAX_BLOCK_BYTES, MAX_BLOCKS, type StreamLimits } from "./limits.ts";
+export { type PostcopyPackage, readPackage } from "./package.ts";
+export { StreamReader } from "./reader.ts";
+export {
+  type DeviceDescription,
+  type FieldDescription,
+  parseVmDescription,
+  type StructDescription,
+  type VmDescription,
+} from "./vmdesc.ts";

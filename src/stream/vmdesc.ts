@@ -1,0 +1,131 @@
+import { z } from "zod";
+import { asBuffer } from "./bytes.ts";
+import { streamError } from "./errors.ts";
+import { DEFAULT_LIMITS } from "./limits.ts";
+
+/**
+ * QEMU's JSON description of its device sections ("vmdesc", QEMU: `docs/devel/migration/main.rst`), in the order
+ * in which they were written. It is the only thing that tells how long a device section is.
+ */
+export interface VmDescription {
+  readonly page_size: number;
+  readonly devices: readonly DeviceDescription[];
+}
+
+/** One device section. Devices of the old kind without fields of their own have one field `data`. */
+export interface DeviceDescription {
+  readonly name: string;
+  readonly instance_id: number;
+  readonly vmsd_name?: string | undefined;
+  readonly version?: number | undefined;
+  readonly fields?: readonly FieldDescription[] | undefined;
+  readonly subsections?: readonly StructDescription[] | undefined;
+}
+
+/** The fields of a structure, of a device or of a subsection. */
+export interface StructDescription {
+  readonly vmsd_name: string;
+  readonly version: number;
+  readonly fields: readonly FieldDescription[];
+  readonly subsections?: readonly StructDescription[] | undefined;
+}
+
+/** One field: `size` bytes, `array_len` times where that is given. `index` numbers unequal array elements. */
+export interface FieldDescription {
+  readonly name: string;
+  readonly type: string;
+  readonly size: number;
+  readonly array_len?: number | undefined;
+  readonly index?: number | undefined;
+  readonly struct?: StructDescription | undefined;
+}
+
+/** QEMU nests a dozen levels at most; deeper texts are an attack on the stack. */
+const MAX_DEPTH = 64;
+
+const natural = z.int().nonnegative();
+
+const fieldSchema = z.object({
+  name: z.string(),
+  type: z.string(),
+  size: natural,
+  array_len: natural.optional(),
+  index: natural.optional(),
+  get struct() {
+    return structSchema.optional();
+  },
+});
+
+const structSchema: z.ZodType<StructDescription> = z.object({
+  vmsd_name: z.string(),
+  version: natural,
+  fields: z.array(fieldSchema),
+  get subsections() {
+    return z.array(structSchema).optional();
+  },
+});
+
+const descriptionSchema: z.ZodType<VmDescription> = z.object({
+  page_size: natural,
+  devices: z.array(
+    z.object({
+      name: z.string(),
+      instance_id: natural,
+      vmsd_name: z.string().optional(),
+      version: natural.optional(),
+      fields: z.array(fieldSchema).optional(),
+      subsections: z.array(structSchema).optional(),
+    }),
+  ),
+});
+
+/**
+ * Reads the JSON that follows the end of a stream.
+ * @throws GodwitError `GODWIT_STREAM_BAD_DESCRIPTION`, `GODWIT_STREAM_OVERSIZED`
+ */
+export function parseVmDescription(
+  json: Uint8Array,
+  maxBytes: number = DEFAULT_LIMITS.descriptionBytes,
+): VmDescription {
+  if (json.length > maxBytes) {
+    throw streamError(
+      "GODWIT_STREAM_OVERSIZED",
+      `a description of ${json.length} bytes, ${maxBytes} are allowed`,
+    );
+  }
+  const result = descriptionSchema.safeParse(parseJson(json));
+  if (!result.success) {
+    const issue = result.error.issues[0];
+    throw bad(`${issue?.path.join(".") ?? ""}: ${issue?.message ?? "not as expected"}`);
+  }
+  return result.data;
+}
+
+/**
+ * JSON of bounded depth, not yet checked any further.
+ * @throws GodwitError `GODWIT_STREAM_BAD_DESCRIPTION`
+ */
+export function parseJson(json: Uint8Array): unknown {
+  if (depthExceeds(json, MAX_DEPTH)) throw bad(`nested deeper than ${MAX_DEPTH} levels`);
+  try {
+    return JSON.parse(asBuffer(json).toString("utf8"));
+  } catch (cause) {
+    throw bad(cause instanceof Error ? cause.message : String(cause));
+  }
+}
+
+function bad(what: string): Error {
+  return streamError("GODWIT_STREAM_BAD_DESCRIPTION", `the description of the devices is wrong: ${what}`);
+}
+
+/** Brackets in strings count too: QEMU's names hold none, and a wrong refusal is only an error message. */
+function depthExceeds(json: Uint8Array, limit: number): boolean {
+  let depth = 0;
+  for (let index = 0; index < json.length; index++) {
+    const byte = json[index]!;
+    if (byte === 0x5b || byte === 0x7b) {
+      if (++depth > limit) return true;
+    } else if (byte === 0x5d || byte === 0x7d) depth--;
+  }
+  return false;
+}
