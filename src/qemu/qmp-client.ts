@@ -212,9 +212,20 @@ export class QmpClient extends EventEmitter<QmpClientEvents> {
     } else if (this.#greeting === undefined) {
       throw this.#protocolError("did not greet first");
     } else if (message.kind === "event") {
-      this.emit("event", message.event);
+      this.#tell(message.event);
     } else {
       this.#answer(message);
+    }
+  }
+
+  /** A listener that throws is a fault of its own, not of the peer. */
+  #tell(event: QmpEvent): void {
+    try {
+      this.emit("event", event);
+    } catch (error) {
+      queueMicrotask(() => {
+        throw error;
+      });
     }
   }
 
