@@ -1,7 +1,7 @@
 import { streamError } from "./errors.ts";
 
-/** Beginning size: holds the device state of a small guest without growing. */
-const FIRST_BYTES = 256 * 1024;
+/** Beginning size: one page of the host, the least that is worth a growing step. */
+const FIRST_BYTES = 4096;
 
 /**
  * Collects bytes whose number is not known or not to be trusted: memory grows with what has really arrived,

@@ -45,16 +45,34 @@ const MAX_DEPTH = 64;
 
 const natural = z.int().nonnegative();
 
-const fieldSchema = z.object({
-  name: z.string(),
-  type: z.string(),
-  size: natural,
-  array_len: natural.optional(),
-  index: natural.optional(),
-  get struct() {
-    return structSchema.optional();
-  },
-});
+/** QEMU writes the parts of a field of type `tmp` into the field itself; here they are a structure like any other. */
+const fieldSchema: z.ZodType<FieldDescription> = z
+  .object({
+    name: z.string(),
+    type: z.string(),
+    size: natural,
+    array_len: natural.optional(),
+    index: natural.optional(),
+    get struct() {
+      return structSchema.optional();
+    },
+    vmsd_name: z.string().optional(),
+    version: natural.optional(),
+    get fields() {
+      return z.array(fieldSchema).optional();
+    },
+    get subsections() {
+      return z.array(structSchema).optional();
+    },
+  })
+  .transform(({ vmsd_name, version, fields, subsections, ...field }) =>
+    field.struct === undefined && fields !== undefined
+      ? {
+          ...field,
+          struct: { vmsd_name: vmsd_name ?? field.name, version: version ?? 0, fields, subsections },
+        }
+      : field,
+  );
 
 const structSchema: z.ZodType<StructDescription> = z.object({
   vmsd_name: z.string(),
@@ -106,7 +124,8 @@ export function parseVmDescription(
  * @throws GodwitError `GODWIT_STREAM_BAD_DESCRIPTION`
  */
 export function parseJson(json: Uint8Array): unknown {
-  if (depthExceeds(json, MAX_DEPTH)) throw bad(`nested deeper than ${MAX_DEPTH} levels`);
+  const why = whyNotJson(json);
+  if (why !== undefined) throw bad(why);
   try {
     return JSON.parse(asBuffer(json).toString("utf8"));
   } catch (cause) {
@@ -118,14 +137,19 @@ function bad(what: string): Error {
   return streamError("GODWIT_STREAM_BAD_DESCRIPTION", `the description of the devices is wrong: ${what}`);
 }
 
-/** Brackets in strings count too: QEMU's names hold none, and a wrong refusal is only an error message. */
-function depthExceeds(json: Uint8Array, limit: number): boolean {
+/**
+ * Looks for what JSON.parse must not get: deep nesting, and a byte 0, which no JSON has but all binary data does, so
+ * that a look at many beginnings of one text stays cheap. Brackets in strings count too: QEMU's names hold none, and
+ * a wrong refusal is only an error message.
+ */
+function whyNotJson(json: Uint8Array): string | undefined {
   let depth = 0;
   for (let index = 0; index < json.length; index++) {
     const byte = json[index]!;
     if (byte === 0x5b || byte === 0x7b) {
-      if (++depth > limit) return true;
+      if (++depth > MAX_DEPTH) return `nested deeper than ${MAX_DEPTH} levels`;
     } else if (byte === 0x5d || byte === 0x7d) depth--;
+    else if (byte === 0) return "binary data";
   }
-  return false;
+  return undefined;
 }
