@@ -139,6 +139,16 @@ export class MigrationDesk<Native> {
     return { path: join(this.folderOf(id), "events.jsonl"), isOver: () => !entry.active };
   }
 
+  /** Whether this agent is at work on a migration. */
+  isActive(id: string): boolean {
+    return this.#entries.get(id)?.active === true;
+  }
+
+  /** Resolves when a migration is over and its VM settled; at once for an unknown one. */
+  async settled(id: string): Promise<void> {
+    await this.#entries.get(id)?.done;
+  }
+
   /** Begins to move a VM away. Returns as soon as it is under way. */
   start(machine: string, destination: Destination, settings?: MigrationSettings): MigrationInfo {
     this.#refuseWhenClosing();

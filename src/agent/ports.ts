@@ -1,6 +1,9 @@
+import type { GodwitError } from "../base/errors.ts";
 import type { MigrationEvent } from "../migration/events.ts";
 import type { MigrationReport } from "../migration/report.ts";
 import type { MigrationSettings } from "../migration/settings.ts";
+import type { ControlChannel } from "../wire/index.ts";
+import type { Offer } from "../wire/messages/offer.ts";
 
 /** What a machine file says, as far as the agent itself cares. */
 export interface MachineDescription {
@@ -81,3 +84,28 @@ export type OutgoingFactory<Native> = (request: {
   readonly settings: MigrationSettings;
   readonly folder: string;
 }) => OutgoingMigration;
+
+/** What an incoming migration came to on this host. */
+export type IncomingResult<Native> =
+  | { readonly outcome: "arrived"; readonly machine: Native }
+  /** The source has the VM; nothing of it is left here. */
+  | { readonly outcome: "failed"; readonly error: GodwitError }
+  /** Committed, but the guest could not be seen running; its QEMU, where there is one, stays. */
+  | { readonly outcome: "in-doubt"; readonly error: GodwitError; readonly machine: Native | null };
+
+/** One incoming migration, as far as the agent itself cares. */
+export interface IncomingMigration<Native> {
+  onEvent(listener: (event: MigrationEvent) => void): () => void;
+  /** Never rejects for a failure of the migration. Ends with the channel closed. */
+  run(): Promise<IncomingResult<Native>>;
+}
+
+/** Makes incoming migrations of offers that the agent has let in. */
+export type IncomingFactory<Native> = (request: {
+  readonly channel: ControlChannel;
+  readonly offer: Offer;
+  /** Takes the journal, the event log and the report. */
+  readonly folder: string;
+  /** The folder that the VM shall have, empty by now. */
+  readonly machineFolder: string;
+}) => IncomingMigration<Native>;

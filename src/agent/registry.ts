@@ -17,7 +17,7 @@ import { type MachineInfo, machineNamePattern } from "./schemas.ts";
 export type Settlement<Native> =
   | { readonly as: "here"; readonly handle?: MachineHandle<Native>; readonly reason?: string }
   | { readonly as: "departed"; readonly movedTo: string }
-  | { readonly as: "in-doubt"; readonly reason: string }
+  | { readonly as: "in-doubt"; readonly reason: string; readonly handle?: MachineHandle<Native> }
   | { readonly as: "absent" };
 
 interface Entry<Native> {
@@ -107,11 +107,11 @@ export class MachineRegistry<Native> {
     return this.#entries.get(name)?.state ?? "absent";
   }
 
-  /** Memory that the VMs of this host may use together, in bytes: for refusing what can't fit. */
-  memoryInUseBytes(): number {
+  /** Memory of the VMs on their way here, in bytes: it is promised, but may not be in use yet. */
+  memoryPromisedBytes(): number {
     let bytes = 0;
     for (const entry of this.#entries.values()) {
-      if (entry.handle !== null || entry.state === "incoming") bytes += entry.description.memoryBytes;
+      if (entry.state === "incoming") bytes += entry.description.memoryBytes;
     }
     return bytes;
   }
@@ -213,6 +213,7 @@ export class MachineRegistry<Native> {
         this.#release(entry);
         return this.#change(entry, "settled-absent");
       case "in-doubt":
+        if (settlement.handle !== undefined) this.#hold(entry, settlement.handle);
         return this.#change(entry, "settled-in-doubt");
       case "departed":
         entry.movedTo = settlement.movedTo;

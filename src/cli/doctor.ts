@@ -1,4 +1,7 @@
+import { hostname } from "node:os";
 import type { Command } from "commander";
+import { certificateFiles } from "../agent/config.ts";
+import type { ExaminedHost } from "../agent/doctor/check.ts";
 import type { DoctorReport } from "../agent/schemas.ts";
 import { GodwitError } from "../base/errors.ts";
 import { type ConnectionOptions, withClient, withConnection } from "./connection.ts";
@@ -47,15 +50,12 @@ async function findOut(options: DoctorOptions, terminal: Terminal): Promise<Doct
   });
 }
 
-function certificatesOf(options: ConnectionOptions, terminal: Terminal) {
+/** The files to look at when no agent is asked: this host's, as `godwit agent` would take them. */
+function certificatesOf(options: ConnectionOptions, terminal: Terminal): ExaminedHost["certificates"] {
   const pki = options.pki ?? terminal.environment.GODWIT_PKI;
   const { ca, cert, key } = options;
-  return {
-    ...(pki === undefined ? {} : { pki }),
-    ...(ca === undefined ? {} : { ca }),
-    ...(cert === undefined ? {} : { cert }),
-    ...(key === undefined ? {} : { key }),
-  };
+  if (pki === undefined && ca === undefined) return null;
+  return certificateFiles({ pki, ca, cert, key }, options.as ?? hostname());
 }
 
 function print(terminal: Terminal, report: DoctorReport): void {

@@ -49,7 +49,9 @@ export function eventRoutes(api: Api, { desk }: ApiContext): void {
         streams -= 1;
         abort.abort();
       });
-      const events = serverSentEvents(path, last === undefined ? 0 : Number(last) + 1, isOver, abort.signal);
+      const from = last === undefined ? 0 : Number(last) + 1;
+      const settled = () => desk.settled(request.params.id);
+      const events = serverSentEvents(path, { from, isOver, settled, signal: abort.signal });
       const stream = Readable.from(withHeartbeat(events, abort.signal), {
         objectMode: false,
         highWaterMark: 16_384,
@@ -70,12 +72,13 @@ function tooMany() {
 
 async function* serverSentEvents(
   path: string,
-  from: number,
-  isOver: () => boolean,
-  signal: AbortSignal,
+  options: { from: number; isOver: () => boolean; settled: () => Promise<void>; signal: AbortSignal },
 ): AsyncGenerator<string> {
+  const { settled, ...following } = options;
   const isLast = (text: string) => typeOf(text) === "report";
-  for await (const { index, text } of followLines(path, { from, isLast, isOver, signal })) {
+  for await (const { index, text } of followLines(path, { ...following, isLast })) {
+    // Who has read the report may ask for the VM's state at once: it must be settled by then.
+    if (isLast(text)) await settled();
     yield `id: ${index}\nevent: ${typeOf(text)}\ndata: ${text}\n\n`;
   }
 }

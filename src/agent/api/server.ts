@@ -108,10 +108,9 @@ export async function listenApi(api: Api, address: { host: string; port: number 
 
 /** The error of a `listen` in our words. */
 export function listenError(error: unknown, address: { host: string; port: number }): GodwitError {
-  if (error instanceof GodwitError) return error;
   const { code, message } = error as NodeJS.ErrnoException;
   const where = `${address.host} port ${address.port}`;
-  if (code === "EADDRINUSE") {
+  if (code === "EADDRINUSE" || code === "GODWIT_LISTEN_TAKEN") {
     return new GodwitError("GODWIT_PORT_TAKEN", `${where} is taken by another program`, {
       side: "local",
       advice: "is an agent running already? otherwise choose other ports with --api-port and --wire-port",
