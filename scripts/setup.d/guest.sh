@@ -78,10 +78,8 @@ guest_image() {
   cp "$busybox" "$tree/bin/busybox"
   cp -r "$root/guest/initrd/." "$tree/"
   chmod +x "$tree/init"
-  if [ -e "$root/guest/load/load.c" ]; then
-    gcc -O2 -Wall -Wextra -static -pthread -o "$build/guest.new/load" "$root"/guest/load/*.c
-    strip -o "$tree/bin/load" "$build/guest.new/load"
-  fi
+  gcc -O2 -Wall -Wextra -static -pthread -s -o "$build/guest.new/load" "$root"/guest/load/*.c
+  cp "$build/guest.new/load" "$tree/bin/load"
   : >"$tree/modules/order"
   for module in "${guest_modules[@]}"; do
     guest_copy_module "$guest_packages" "$module" "$tree/modules"

@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * The load generator of Godwit's test guests: see README.md.
+ *
+ *	load echo [bind=ADDRESS] [echo-port=7] [stream-port=7001]
+ *	load serve [bind=ADDRESS] [control-port=7000] [owns-machine=yes] [KEY=VALUE...]
+ */
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "control.h"
+#include "echo.h"
+
+static const char *const echo_keys[] = { "bind", "echo-port", "stream-port", NULL };
+
+/* The kernel must find another victim than the process whose memory is the experiment. */
+static void refuse_to_be_killed(void)
+{
+	FILE *file = fopen("/proc/self/oom_score_adj", "w");
+
+	if (!file)
+		return;
+	fputs("-1000", file);
+	fclose(file);
+}
+
+static const char *serve(const struct options *options)
+{
+	static struct load load;
+	const char *wrong;
+	uint64_t port = 7000;
+
+	if (!options_size(options, "control-port", &port) || port > UINT16_MAX)
+		return "control-port must be a port number";
+	refuse_to_be_killed();
+	signal(SIGPIPE, SIG_IGN);
+	load_init(&load, !strcmp(options_text(options, "owns-machine", "no"), "yes"));
+	port = control_start_network(&load, options_text(options, "bind", "0.0.0.0"), port);
+	if (!port)
+		return "the control port can't be had";
+	control_start_serial(&load);
+	wrong = load_configure(&load, options);
+	if (wrong)
+		fprintf(stderr, "load: %s\n", wrong);
+	printf("{\"ready\":\"control\",\"controlPort\":%u}\n", (unsigned int)port);
+	fflush(stdout);
+	for (;;)
+		pause();
+}
+
+int main(int argc, char **argv)
+{
+	const char *wrong = "usage: load echo|serve [key=value...]";
+	struct options options;
+
+	if (options_from_arguments(&options, argc - 1, argv + 1)) {
+		if (!strcmp(options.word, "echo") && !options_unknown(&options, echo_keys))
+			wrong = echo_run(&options);
+		else if (!strcmp(options.word, "serve"))
+			wrong = serve(&options);
+	}
+	fprintf(stderr, "load: %s\n", wrong);
+	return EXIT_FAILURE;
+}
