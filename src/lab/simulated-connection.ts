@@ -1,8 +1,10 @@
 import { connect, type Socket } from "node:net";
 import type { LinkDirection } from "./link-direction.ts";
 
-/** Besides what the delay itself needs, a connection keeps this much under way: a switch's port buffer. */
+/** Besides what the delay itself needs, a connection keeps this much under way: four reads of a socket, … */
 const SLACK_BYTES = 256 * 1024;
+/** … and what the link carries while the event loop is busy elsewhere. */
+const SLACK_MS = 5;
 
 /** The most that one direction of a connection keeps: 10 Gbit/s times 10 ms, so that delay is never the limit. */
 const LARGEST_WINDOW_BYTES = 12_500_000;
@@ -78,8 +80,8 @@ function carry({ from, to, direction, passed, swallows }: Carriage): void {
   let underWayBytes = 0;
   const windowBytes = () => {
     const { bytesPerSecond, latencyMs } = direction;
-    const delayed = bytesPerSecond === null ? LARGEST_WINDOW_BYTES : (bytesPerSecond * latencyMs) / 1000;
-    return Math.min(LARGEST_WINDOW_BYTES, delayed + SLACK_BYTES);
+    if (bytesPerSecond === null) return LARGEST_WINDOW_BYTES;
+    return Math.min(LARGEST_WINDOW_BYTES, (bytesPerSecond * (latencyMs + SLACK_MS)) / 1000 + SLACK_BYTES);
   };
   const resumeWhenRoom = () => {
     if (from.isPaused() && underWayBytes + to.writableLength < windowBytes()) from.resume();
