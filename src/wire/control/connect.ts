@@ -41,8 +41,11 @@ export interface ListenControlOptions extends AgentIntroduction, LivenessOptions
   readonly host: string;
   readonly port: PortChoice;
   readonly credentials: Credentials;
-  /** Takes over a channel whose peer is proven to be a host and whose hello was accepted. */
-  readonly onChannel: (channel: ControlChannel, peer: PeerIdentity) => void;
+  /**
+   * Takes over a channel whose peer is proven to be a host and whose hello was accepted. `remoteAddress` is where it
+   * dialled from.
+   */
+  readonly onChannel: (channel: ControlChannel, peer: PeerIdentity, remoteAddress: string) => void;
   /** Told about every peer that was refused: by TLS, by its certificate or by its hello. */
   readonly onRefused?: (error: GodwitError, remoteAddress: string) => void;
 }
@@ -65,7 +68,7 @@ export function listenControl(options: ListenControlOptions): Promise<SecureList
     onConnection: ({ socket, peer, bytesOnWire }) => {
       const remoteAddress = socket.remoteAddress ?? "";
       ControlChannel.open(socket, { ...channelOptions(options), role: "destination", bytesOnWire }).then(
-        (channel) => options.onChannel(channel, peer),
+        (channel) => options.onChannel(channel, peer, remoteAddress),
         (error: GodwitError) => options.onRefused?.(error, remoteAddress),
       );
     },
