@@ -84,7 +84,7 @@ export function allowedBytes(ledger: Ledger | null, gatePages: number): number {
   if (gatePages === GATE_OPEN || ledger === null) return READ_BYTES;
   const unlisted = ledger.totalPages - ledger.listedPages();
   const safe = unlisted * ZERO_RECORD_BYTES - WRITTEN_AHEAD_BYTES;
-  if (safe > 0) return Math.min(READ_BYTES, safe);
+  if (safe > CONTENT_RECORD_BYTES) return Math.min(READ_BYTES, safe);
   const room = gatePages - ledger.backlogPages();
   return room <= 0 ? 0 : Math.min(READ_BYTES, room * CONTENT_RECORD_BYTES);
 }

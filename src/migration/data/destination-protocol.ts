@@ -1,0 +1,41 @@
+import type { ErrorRecord } from "../../base/errors.ts";
+import type { Credentials } from "../../wire/index.ts";
+import type { ConnectionTotals, HeadBlock } from "./source-protocol.ts";
+
+/** What the destination agent tells its data process. */
+export type DestinationCommand =
+  | {
+      readonly type: "start";
+      readonly credentials: Credentials;
+      /** Where the source's bulk listeners are, and the name their certificate must carry. */
+      readonly host: string;
+      readonly ports: readonly number[];
+      readonly peerName: string;
+      readonly tokenHex: string;
+      readonly configuration: Uint8Array;
+      readonly sectionId: number;
+      readonly blocks: readonly HeadBlock[];
+    }
+  /** Everything was sent: once it has arrived, the RAM section is ended and the device state written. */
+  | {
+      readonly type: "finish";
+      readonly totals: readonly ConnectionTotals[];
+      readonly deviceState: Uint8Array;
+    };
+
+/** What the data process tells the destination agent. */
+export type DestinationNotice =
+  | { readonly type: "connected" }
+  | { readonly type: "progress"; readonly counters: DestinationCounters }
+  | { readonly type: "pages-complete"; readonly atEpochMs: number }
+  /** QEMU has been given the end of its stream. */
+  | { readonly type: "written" }
+  | { readonly type: "failed"; readonly error: ErrorRecord };
+
+/** What has arrived, told a few times a second. */
+export interface DestinationCounters {
+  readonly placedPages: number;
+  readonly placedZeroPages: number;
+  readonly receivedBytes: number;
+  readonly cpuSeconds: number;
+}

@@ -1,0 +1,115 @@
+import { readSync } from "node:fs";
+import { parentPort, workerData } from "node:worker_threads";
+import { asGodwitError, type ErrorRecord } from "../../base/errors.ts";
+import { type RamBlock, type StreamHandler, StreamReader } from "../../stream/index.ts";
+import { Ledger, type SharedLedger } from "../ledger.ts";
+import { type CollectedBatch, ContentCollector } from "./content-collector.ts";
+import { ContentRing } from "./content-ring.ts";
+import { FeedGate, READ_BYTES } from "./feed-gate.ts";
+import type { HeadBlock } from "./source-protocol.ts";
+
+/** What the feed thread is started with. */
+export interface FeedInput {
+  readonly gate: SharedArrayBuffer;
+  readonly ring: SharedArrayBuffer;
+  readonly ringSlots: number;
+  readonly connections: number;
+  /** Names of the RAM blocks whose contents are read from outside. */
+  readonly readable: readonly string[];
+}
+
+/** What the feed thread tells the data process. */
+export type FeedNotice =
+  | {
+      readonly type: "head";
+      readonly configuration: Uint8Array;
+      readonly sectionId: number;
+      readonly blocks: readonly HeadBlock[];
+      readonly totalBytes: number;
+      readonly ledger: SharedLedger;
+    }
+  | { readonly type: "collected"; readonly batch: CollectedBatch }
+  | { readonly type: "device-state"; readonly bytes: Uint8Array; readonly atEpochMs: number }
+  | { readonly type: "ended" }
+  | { readonly type: "failed"; readonly error: ErrorRecord };
+
+/** QEMU's migration socket: the data process' standard input, and so in blocking mode. */
+const QEMU_SOCKET = 0;
+
+const input = workerData as FeedInput;
+
+/** Reads QEMU's outgoing stream and turns it into the ledger's bits. */
+class Feed implements StreamHandler {
+  readonly #gate = new FeedGate(input.gate);
+  #ledger: Ledger | null = null;
+  #collector: ContentCollector | null = null;
+  #fromStream: boolean[] = [];
+  #configuration: Uint8Array = new Uint8Array();
+
+  run(): void {
+    const readable = new Set(input.readable);
+    const reader = new StreamReader(this, { wantsContent: (block) => !readable.has(block.name) });
+    const buffer = Buffer.allocUnsafeSlow(READ_BYTES);
+    for (;;) {
+      const allowed = this.#gate.waitForAllowance(this.#ledger);
+      const bytes = readSync(QEMU_SOCKET, buffer, 0, allowed, null);
+      if (bytes === 0) break;
+      reader.push(buffer.subarray(0, bytes));
+      this.#gate.listed();
+    }
+    reader.end();
+    tell({ type: "ended" });
+  }
+
+  configuration(record: Uint8Array): void {
+    this.#configuration = record.slice();
+  }
+
+  ramStart(sectionId: number, blocks: readonly RamBlock[], totalBytes: number): void {
+    const layout = blocks.map(({ name, usedBytes }) => ({ name, pages: Math.ceil(usedBytes / 4096) }));
+    const ledger = Ledger.create(layout);
+    this.#ledger = ledger;
+    this.#fromStream = blocks.map(({ name }) => !input.readable.includes(name));
+    const ring = new ContentRing(input.ringSlots, input.ring);
+    this.#collector = new ContentCollector(ledger, ring, input.connections, (batch) =>
+      tell({ type: "collected", batch }),
+    );
+    tell({
+      type: "head",
+      configuration: this.#configuration,
+      sectionId,
+      blocks: blocks.map(({ name, usedBytes, pageSizeBytes }) => ({ name, usedBytes, pageSizeBytes })),
+      totalBytes,
+      ledger: ledger.share(),
+    });
+  }
+
+  page(block: number, page: number, content: Uint8Array, offset: number): void {
+    if (this.#fromStream[block]!) this.#collector!.page(block, page, content, offset);
+    else this.#ledger!.list(block, page);
+  }
+
+  zeroPage(block: number, page: number, fill: number): void {
+    if (this.#fromStream[block]!) this.#collector!.filled(block, page, fill);
+    else if (fill === 0) this.#ledger!.listZero(block, page);
+    else this.#ledger!.list(block, page);
+  }
+
+  ramSectionEnd(): void {
+    this.#collector?.flush();
+  }
+
+  deviceState(bytes: Uint8Array): void {
+    tell({ type: "device-state", bytes, atEpochMs: Date.now() });
+  }
+}
+
+function tell(notice: FeedNotice): void {
+  parentPort!.postMessage(notice);
+}
+
+try {
+  new Feed().run();
+} catch (thrown) {
+  tell({ type: "failed", error: asGodwitError(thrown, "GODWIT_FEED", { side: "source" }).toJSON() });
+}

@@ -1,0 +1,155 @@
+import { parentPort, workerData } from "node:worker_threads";
+import { asGodwitError, type ErrorRecord } from "../../base/errors.ts";
+import { GuestMemory } from "../../qemu/guest-memory.ts";
+import type { MemorySource } from "../../qemu/memory-source.ts";
+import { BatchEncoder, BulkListener, type BulkSender, type Credentials, Pacer } from "../../wire/index.ts";
+import { BATCH_PAGES } from "../scheduler.ts";
+import { ContentRing } from "./content-ring.ts";
+import type { ConnectionTotals, HeadBlock } from "./source-protocol.ts";
+
+/** What a sender thread is started with. */
+export interface SenderInput {
+  readonly connection: number;
+  readonly credentials: Credentials;
+  readonly peerName: string;
+  readonly listen: { readonly host: string; readonly ports?: readonly [number, number] | undefined };
+  readonly token: Uint8Array;
+  readonly compression: "auto" | "none" | "zstd";
+  readonly pacer: SharedArrayBuffer;
+  readonly memory: readonly MemorySource[];
+  readonly ring: SharedArrayBuffer;
+  readonly ringSlots: number;
+}
+
+/** What a sender thread is given to do, in order. */
+export type SenderTask =
+  | { readonly type: "blocks"; readonly blocks: readonly HeadBlock[] }
+  | { readonly type: "memory"; readonly block: number; readonly runs: Uint32Array; readonly pages: number }
+  | {
+      readonly type: "slot";
+      readonly block: number;
+      readonly runs: Uint32Array;
+      readonly pages: number;
+      readonly slot: number;
+    }
+  | { readonly type: "end-of-set" };
+
+/** What a sender thread tells. */
+export type SenderNotice =
+  | { readonly type: "listening"; readonly port: number }
+  | { readonly type: "connected" }
+  | {
+      readonly type: "sent";
+      readonly pages: number;
+      /** Of the connection so far. */
+      readonly zeroPages: number;
+      readonly bytesOnWire: number;
+    }
+  | { readonly type: "totals"; readonly totals: ConnectionTotals; readonly bytesOnWire: number }
+  | { readonly type: "failed"; readonly error: ErrorRecord };
+
+const PAGE_BYTES = 4096;
+
+const input = workerData as SenderInput;
+
+/** Owns one bulk connection: reads pages, packs them, writes them. No page crosses to another thread. */
+class SenderThread {
+  readonly #sender: BulkSender;
+  readonly #encoder: BatchEncoder;
+  readonly #ring = new ContentRing(input.ringSlots, input.ring);
+  readonly #memory = new GuestMemory(input.memory);
+  readonly #pages = Buffer.allocUnsafeSlow(BATCH_PAGES * PAGE_BYTES);
+  readonly #tasks: SenderTask[] = [];
+  #sources: number[] = [];
+  #working = false;
+
+  constructor(sender: BulkSender) {
+    this.#sender = sender;
+    this.#encoder = new BatchEncoder({ compression: input.compression, meter: sender.meter });
+    void sender.closed.then((error) => {
+      if (error !== null) tell({ type: "failed", error: error.with({ side: "source" }).toJSON() });
+    });
+  }
+
+  add(task: SenderTask): void {
+    this.#tasks.push(task);
+    if (!this.#working) this.#work().catch(fail);
+  }
+
+  async #work(): Promise<void> {
+    this.#working = true;
+    for (let task = this.#tasks.shift(); task !== undefined; task = this.#tasks.shift()) {
+      if (task.type === "blocks") {
+        this.#sources = task.blocks.map(({ name }) => this.#memory.indexOf(name));
+      } else if (task.type === "end-of-set") {
+        await this.#send(this.#encoder.endOfSet(0));
+        const { totals } = this.#encoder;
+        tell({ type: "totals", totals, bytesOnWire: this.#sender.bytesOnWire });
+      } else {
+        await this.#sendBatch(task);
+        const { zeroPages } = this.#encoder.totals;
+        tell({ type: "sent", pages: task.pages, zeroPages, bytesOnWire: this.#sender.bytesOnWire });
+      }
+    }
+    this.#working = false;
+  }
+
+  async #sendBatch(task: Extract<SenderTask, { runs: Uint32Array }>): Promise<void> {
+    const bytes = task.pages * PAGE_BYTES;
+    // Waiting comes before reading: what is read late is new, and need not go again.
+    await this.#sender.drained();
+    const contents =
+      task.type === "slot"
+        ? this.#ring.contents(task.slot)
+        : this.#read(this.#sources[task.block]!, task.runs);
+    const runCount = task.runs.length / 2;
+    const target = this.#sender.buffer();
+    const frame = this.#encoder.encode(task.block, task.runs, runCount, contents.subarray(0, bytes), target);
+    if (task.type === "slot") this.#ring.release(task.slot);
+    this.#sender.write(frame);
+  }
+
+  async #send(frame: Buffer): Promise<void> {
+    await this.#sender.drained();
+    this.#sender.write(frame);
+  }
+
+  #read(source: number, runs: Uint32Array): Buffer {
+    let offset = 0;
+    for (let run = 0; run < runs.length; run += 2) {
+      offset += this.#memory.read(source, runs[run]!, runs[run + 1]!, this.#pages, offset);
+    }
+    return this.#pages;
+  }
+}
+
+function tell(notice: SenderNotice): void {
+  parentPort!.postMessage(notice);
+}
+
+function fail(thrown: unknown): void {
+  tell({ type: "failed", error: asGodwitError(thrown, "GODWIT_SENDER", { side: "source" }).toJSON() });
+}
+
+async function main(): Promise<void> {
+  const early: SenderTask[] = [];
+  const keep = (task: SenderTask) => early.push(task);
+  parentPort!.on("message", keep);
+  const { ports } = input.listen;
+  const listener = await BulkListener.listen({
+    host: input.listen.host,
+    port: ports === undefined ? 0 : { from: ports[0], to: ports[1] },
+    credentials: input.credentials,
+    peerName: input.peerName,
+    token: input.token,
+    pacer: new Pacer(input.pacer),
+  });
+  tell({ type: "listening", port: listener.port });
+  const thread = new SenderThread(await listener.accept());
+  parentPort!.off("message", keep);
+  parentPort!.on("message", (task: SenderTask) => thread.add(task));
+  for (const task of early) thread.add(task);
+  tell({ type: "connected" });
+}
+
+main().catch(fail);

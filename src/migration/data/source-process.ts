@@ -1,0 +1,232 @@
+import type { Worker } from "node:worker_threads";
+import { asGodwitError, type ErrorRecord } from "../../base/errors.ts";
+import { Pacer } from "../../wire/index.ts";
+import { Ledger } from "../ledger.ts";
+import { Scheduler } from "../scheduler.ts";
+import type { CollectedBatch } from "./content-collector.ts";
+import { ContentRing } from "./content-ring.ts";
+import { FeedGate } from "./feed-gate.ts";
+import type { FeedInput, FeedNotice } from "./feed-thread.ts";
+import type { SenderInput, SenderNotice, SenderTask } from "./sender-thread.ts";
+import type { ConnectionTotals, SourceCommand, SourceCounters, SourceNotice } from "./source-protocol.ts";
+import { startThread } from "./threads.ts";
+
+type Start = Extract<SourceCommand, { type: "start" }>;
+
+/**
+ * Batches dealt to a connection before the first of them has left: one in work, one waiting, so that the thread
+ * never idles, and no more, because what is dealt can no longer be overtaken.
+ */
+const DEALT_BATCHES = 2;
+
+/** Slots for contents that come from the stream: 32 MiB, some 0.25 s of a 1 Gbit/s link. */
+const RING_SLOTS = 32;
+
+/** How often the agent is told the counters: it asks its strategy as often. */
+const COUNTERS_INTERVAL_MS = 50;
+
+interface Sender {
+  readonly worker: Worker;
+  dealt: number;
+  /** Stream contents for this connection that wait for their turn. */
+  readonly collected: CollectedBatch[];
+  bytesOnWire: number;
+  zeroPages: number;
+  totals: ConnectionTotals | null;
+}
+
+/** The data process of a migration's source: feed thread in, sender threads out, the scheduler between them. */
+class SourceProcess {
+  readonly #start: Start;
+  readonly #gate = new FeedGate();
+  readonly #ring = new ContentRing(RING_SLOTS);
+  readonly #senders: Sender[] = [];
+  readonly #pacer = new Pacer();
+  #ledger: Ledger | null = null;
+  #scheduler: Scheduler | null = null;
+  #listening: number[] = [];
+  #connected = 0;
+  #feedEnded = false;
+  #settledPages = 0;
+  #closing = false;
+
+  constructor(start: Start) {
+    this.#start = start;
+    this.#gate.setGatePages(start.gatePages);
+    this.#pacer.setRate(start.bandwidthBytesPerSecond);
+  }
+
+  run(): void {
+    const start = this.#start;
+    const feed: FeedInput = {
+      gate: this.#gate.buffer,
+      ring: this.#ring.buffer,
+      ringSlots: this.#ring.slots,
+      connections: start.connections,
+      readable: start.memory.map((source) => source.block),
+    };
+    startThread<FeedNotice>("./feed-thread.ts", feed, (notice) => this.#feedSays(notice));
+    for (let connection = 0; connection < start.connections; connection++) this.#startSender(connection);
+    setInterval(() => this.#tellCounters(), COUNTERS_INTERVAL_MS);
+    void this.#pumpOnListings();
+  }
+
+  command(command: SourceCommand): void {
+    if (command.type === "open-gate") this.#gate.setGatePages(-1);
+    else if (command.type === "set-bandwidth") this.#pacer.setRate(command.bytesPerSecond);
+  }
+
+  #startSender(connection: number): void {
+    const start = this.#start;
+    const input: SenderInput = {
+      connection,
+      credentials: start.credentials,
+      peerName: start.peerName,
+      listen: start.listen,
+      token: Buffer.from(start.tokenHex, "hex"),
+      compression: start.compression,
+      pacer: this.#pacer.shared,
+      memory: start.memory,
+      ring: this.#ring.buffer,
+      ringSlots: this.#ring.slots,
+    };
+    const worker = startThread<SenderNotice>("./sender-thread.ts", input, (notice) =>
+      this.#senderSays(connection, notice),
+    );
+    this.#senders.push({ worker, dealt: 0, collected: [], bytesOnWire: 0, zeroPages: 0, totals: null });
+  }
+
+  #feedSays(notice: FeedNotice): void {
+    if (notice.type === "head") {
+      this.#ledger = Ledger.attach(notice.ledger);
+      this.#scheduler = new Scheduler(this.#ledger, this.#start.connections, this.#start.order);
+      const { configuration, sectionId, blocks, totalBytes } = notice;
+      for (const sender of this.#senders) {
+        const task: SenderTask = { type: "blocks", blocks };
+        sender.worker.postMessage(task);
+      }
+      tell({ type: "head", configuration, sectionId, blocks, totalBytes });
+    } else if (notice.type === "collected") {
+      this.#senders[notice.batch.connection]!.collected.push(notice.batch);
+      this.#pump();
+    } else if (notice.type === "device-state") {
+      tell({ type: "device-state", bytes: notice.bytes, atEpochMs: notice.atEpochMs });
+    } else if (notice.type === "ended") {
+      this.#feedEnded = true;
+      this.#pump();
+    } else fail(notice.error);
+  }
+
+  #senderSays(connection: number, notice: SenderNotice | { type: "failed"; error: ErrorRecord }): void {
+    const sender = this.#senders[connection]!;
+    if (notice.type === "listening") {
+      this.#listening[connection] = notice.port;
+      if (this.#listening.filter((port) => port !== undefined).length === this.#senders.length) {
+        tell({ type: "listening", ports: this.#listening });
+      }
+    } else if (notice.type === "connected") {
+      this.#connected += 1;
+      if (this.#connected === this.#senders.length) tell({ type: "connected" });
+      this.#pump();
+    } else if (notice.type === "sent") {
+      sender.dealt -= 1;
+      sender.bytesOnWire = notice.bytesOnWire;
+      sender.zeroPages = notice.zeroPages;
+      this.#settledPages += notice.pages;
+      this.#ledger!.arrived(notice.pages);
+      this.#gate.drained();
+      this.#pump();
+    } else if (notice.type === "totals") {
+      sender.totals = notice.totals;
+      sender.bytesOnWire = notice.bytesOnWire;
+      if (this.#senders.every(({ totals }) => totals !== null)) {
+        this.#tellCounters();
+        tell({ type: "pages-complete", totals: this.#senders.map(({ totals }) => totals!) });
+      }
+    } else fail(notice.error);
+  }
+
+  async #pumpOnListings(): Promise<void> {
+    for (let seen = 0; !this.#feedEnded; ) {
+      seen = await this.#gate.nextListing(seen);
+      this.#pump();
+    }
+  }
+
+  #pump(): void {
+    const scheduler = this.#scheduler;
+    if (scheduler === null || this.#connected < this.#senders.length || this.#closing) return;
+    for (let connection = 0; connection < this.#senders.length; connection++) {
+      const sender = this.#senders[connection]!;
+      while (sender.dealt < DEALT_BATCHES) {
+        const task = this.#nextTask(scheduler, connection, sender);
+        if (task === null) break;
+        sender.dealt += 1;
+        sender.worker.postMessage(task);
+      }
+    }
+    if (this.#feedEnded && this.#ledger!.backlogPages() === 0) {
+      this.#closing = true;
+      for (const { worker } of this.#senders) worker.postMessage({ type: "end-of-set" } satisfies SenderTask);
+    }
+  }
+
+  #nextTask(scheduler: Scheduler, connection: number, sender: Sender): SenderTask | null {
+    const collected = sender.collected.shift();
+    if (collected !== undefined) {
+      const { block, runs, pages, slot } = collected;
+      return { type: "slot", block, runs, pages, slot };
+    }
+    const batch = scheduler.take(connection);
+    return batch === null ? null : { type: "memory", ...batch };
+  }
+
+  #tellCounters(): void {
+    const ledger = this.#ledger;
+    if (ledger === null) return;
+    const usage = process.cpuUsage();
+    const listedPages = ledger.listedPages();
+    const counters: SourceCounters = {
+      totalPages: ledger.totalPages,
+      listedPages,
+      owedPages: ledger.owedPages(),
+      backlogPages: ledger.backlogPages(),
+      sentPages: ledger.sentPages,
+      resentPages: ledger.resentPages,
+      zeroPages: ledger.zeroPages(),
+      sentZeroPages: this.#senders.reduce((sum, sender) => sum + sender.zeroPages, 0),
+      hotPages: ledger.hotPages(),
+      listedRecords: ledger.listedRecords,
+      passes: ledger.passes,
+      firstPassDone: this.#feedEnded || ledger.passes > 1 || listedPages === ledger.totalPages,
+      settledPages: this.#settledPages,
+      bytesOnWire: this.#senders.reduce((sum, sender) => sum + sender.bytesOnWire, 0),
+      cpuSeconds: (usage.user + usage.system) / 1e6,
+    };
+    tell({ type: "counters", counters });
+  }
+}
+
+function tell(notice: SourceNotice): void {
+  process.send!(notice);
+}
+
+function fail(error: ErrorRecord): void {
+  tell({ type: "failed", error });
+}
+
+let running: SourceProcess | null = null;
+process.on("message", (message) => {
+  const command = message as SourceCommand;
+  try {
+    if (command.type === "start") {
+      running = new SourceProcess(command);
+      running.run();
+    } else running?.command(command);
+  } catch (thrown) {
+    fail(asGodwitError(thrown, "GODWIT_DATA_PROCESS", { side: "source" }).toJSON());
+  }
+});
+// Threads may sit in a read of QEMU's socket, where nothing gentler reaches them; there is nothing here to save.
+process.on("disconnect", () => process.kill(process.pid, "SIGKILL"));
+process.on("SIGINT", () => {});

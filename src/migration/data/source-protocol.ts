@@ -1,0 +1,80 @@
+import type { ErrorRecord } from "../../base/errors.ts";
+import type { MemorySource } from "../../qemu/memory-source.ts";
+import type { Credentials } from "../../wire/index.ts";
+import type { PageOrder } from "../scheduler.ts";
+
+/** A RAM block as the head of QEMU's stream announces it. */
+export interface HeadBlock {
+  readonly name: string;
+  readonly usedBytes: number;
+  readonly pageSizeBytes: number;
+}
+
+/** What the source agent tells its data process. Crosses the process boundary by structured clone. */
+export type SourceCommand =
+  | {
+      readonly type: "start";
+      readonly credentials: Credentials;
+      /** The name that the dialling peer's certificate must carry. */
+      readonly peerName: string;
+      readonly listen: { readonly host: string; readonly ports?: readonly [number, number] | undefined };
+      readonly tokenHex: string;
+      readonly connections: number;
+      readonly compression: "auto" | "none" | "zstd";
+      readonly bandwidthBytesPerSecond: number | null;
+      /** RAM blocks that can be read from outside; contents of the others come from the stream. */
+      readonly memory: readonly MemorySource[];
+      readonly order: PageOrder;
+      /** Backlog above which QEMU is held, in pages; {@link GATE_OPEN} to never hold it. */
+      readonly gatePages: number;
+    }
+  /** The guest has stopped: what is left comes at full speed. */
+  | { readonly type: "open-gate" }
+  | { readonly type: "set-bandwidth"; readonly bytesPerSecond: number | null };
+
+/** What the data process tells the source agent. */
+export type SourceNotice =
+  | { readonly type: "listening"; readonly ports: readonly number[] }
+  | { readonly type: "connected" }
+  | {
+      readonly type: "head";
+      readonly configuration: Uint8Array;
+      readonly sectionId: number;
+      readonly blocks: readonly HeadBlock[];
+      readonly totalBytes: number;
+    }
+  | { readonly type: "counters"; readonly counters: SourceCounters }
+  | { readonly type: "device-state"; readonly bytes: Uint8Array; readonly atEpochMs: number }
+  | { readonly type: "pages-complete"; readonly totals: readonly ConnectionTotals[] }
+  | { readonly type: "failed"; readonly error: ErrorRecord };
+
+/** The ledger and the wire at a moment, told about twenty times a second. */
+export interface SourceCounters {
+  readonly totalPages: number;
+  readonly listedPages: number;
+  readonly owedPages: number;
+  readonly backlogPages: number;
+  readonly sentPages: number;
+  readonly resentPages: number;
+  /** Pages settled as zero without sending anything. */
+  readonly zeroPages: number;
+  /** Of the sent pages, those that turned out to be zero: they cost a bit each. */
+  readonly sentZeroPages: number;
+  readonly hotPages: number;
+  /** Records that QEMU wrote, a page counted each time it was listed. */
+  readonly listedRecords: number;
+  readonly passes: number;
+  /** QEMU has begun its second pass, or ended. */
+  readonly firstPassDone: boolean;
+  /** Pages that left `owed` in any way since the start. */
+  readonly settledPages: number;
+  readonly bytesOnWire: number;
+  readonly cpuSeconds: number;
+}
+
+/** What went over one bulk connection since its start. */
+export interface ConnectionTotals {
+  readonly batches: number;
+  readonly pages: number;
+  readonly zeroPages: number;
+}

@@ -1,0 +1,257 @@
+import { asGodwitError, GodwitError, type GodwitErrorDetails } from "../base/errors.ts";
+import type { RunningMachine } from "../qemu/running-machine.ts";
+import { formatVersion } from "../qemu/version.ts";
+import type { MessageByType } from "../wire/index.ts";
+import { DestinationData } from "./destination/data.ts";
+import type { DestinationOptions, DestinationResult } from "./destination/options.ts";
+import { QemuReceiver } from "./destination/qemu-receiver.ts";
+import { EventLog } from "./event-log.ts";
+import type { MigrationEvent } from "./events.ts";
+import { Journal } from "./journal.ts";
+import { PhaseMachine } from "./phases.ts";
+
+export type { DestinationOptions, DestinationResult } from "./destination/options.ts";
+
+/** The source sends its head when QEMU has set up its dirty log: minutes for the largest guests under TCG. */
+const HEAD_TIMEOUT_MS = 180_000;
+
+/** The source only has to end a stopped QEMU. */
+const RELEASE_TIMEOUT_MS = 60_000;
+
+/** Device state beyond this is refused; the stream reader of the source takes no more either. */
+const DEVICE_STATE_LIMIT_BYTES = 64 * 1024 * 1024;
+
+/**
+ * One incoming migration, from the offer to a guest that runs here or to nothing. Before `commit` every failure ends
+ * with our QEMU gone; from the journal's `committed` on the guest is ours.
+ */
+export class DestinationMigration {
+  readonly #options: DestinationOptions;
+  readonly #log: EventLog;
+  readonly #phases: PhaseMachine;
+  readonly #fatal = new AbortController();
+  #journal: Journal | null = null;
+  #machine: RunningMachine | null = null;
+  #data: DestinationData | null = null;
+  #committed = false;
+
+  constructor(options: DestinationOptions) {
+    this.#options = options;
+    this.#log = new EventLog(options.folder, options.offer.migrationId);
+    this.#phases = new PhaseMachine((phase, reason) => this.#log.phase(phase, reason));
+    this.#log.phase("preflight", undefined);
+  }
+
+  /** Calls back on every event from now on. @returns ends that */
+  onEvent(listener: (event: MigrationEvent) => void): () => void {
+    return this.#log.onEvent(listener);
+  }
+
+  /** Takes the guest. Never rejects for a failure of the migration. */
+  async run(): Promise<DestinationResult> {
+    const { channel } = this.#options;
+    void channel.aborted.then((error) => this.#fail(error));
+    void channel.closed.then((end) => this.#fail(end.error));
+    try {
+      const receiver = await this.#accept();
+      await this.#receive(receiver);
+      return await this.#commit(receiver);
+    } catch (thrown) {
+      return await this.#abandon(thrown);
+    } finally {
+      await this.#data?.kill();
+      this.#journal?.close();
+      this.#log.close();
+      await channel.close();
+    }
+  }
+
+  /** Gives the migration up, if it can still be: before the commit. */
+  cancel(reason: string): void {
+    this.#fail(new GodwitError("GODWIT_CANCELLED", reason));
+  }
+
+  async #accept(): Promise<QemuReceiver> {
+    const { options, signal } = this.#parts();
+    const { offer } = options;
+    this.#journal = Journal.create(
+      options.folder,
+      {
+        migrationId: offer.migrationId,
+        role: "destination",
+        vm: offer.vmName,
+        machineFolder: options.machineFolder,
+        peer: { name: offer.sourceName },
+        guestPaused: offer.guestPaused,
+      },
+      "accepted",
+    );
+    this.#phases.enter("setup");
+    const machine = await options.startMachine(signal);
+    this.#machine = machine;
+    machine.qmp.on("close", (cause) => {
+      this.#fail(
+        new GodwitError("GODWIT_QEMU_GONE", `QEMU of "${machine.name}" ended at the destination`, {
+          side: "destination",
+          advice: `see its log ${machine.logPath}`,
+          cause,
+        }),
+      );
+    });
+    if (machine.machineType !== offer.machineType) {
+      throw new GodwitError(
+        "GODWIT_MACHINE_TYPE",
+        `the machine is a ${machine.machineType} here and a ${offer.machineType} at the source`,
+        {
+          advice: `name the type in the machine file (machine: ${offer.machineType}) where both QEMUs have it`,
+        },
+      );
+    }
+    await options.channel.send({
+      type: "accepted",
+      migrationId: offer.migrationId,
+      qemuVersion: formatVersion(machine.version),
+      destinationName: options.hostName,
+    });
+    return new QemuReceiver(machine);
+  }
+
+  async #receive(receiver: QemuReceiver): Promise<void> {
+    const { options, signal, migrationId } = this.#parts();
+    const { channel } = options;
+    const head = await channel.receive("stream-head", { signal, timeoutMs: HEAD_TIMEOUT_MS });
+    const bulk = await channel.receive("bulk-offer", { signal, timeoutMs: HEAD_TIMEOUT_MS });
+    const socket = await receiver.open(signal);
+    const data = new DestinationData(socket, (error) => this.#fail(error));
+    this.#data = data;
+    data.send({
+      type: "start",
+      credentials: options.credentials,
+      host: options.sourceHost,
+      ports: bulk.ports,
+      peerName: options.offer.sourceName,
+      tokenHex: bulk.tokenHex,
+      configuration: head.payload,
+      sectionId: head.ramSectionId,
+      blocks: head.blocks,
+    });
+    await data.connected(signal);
+    await channel.send({ type: "bulk-connected", migrationId });
+    this.#phases.enter("live");
+
+    const { deviceState, totals } = await this.#receiveEnd();
+    data.send({ type: "finish", totals, deviceState });
+    const pagesCompleteAtEpochMs = await data.pagesComplete(signal);
+    await data.written(signal);
+    await receiver.loaded(signal);
+    const loadedAtEpochMs = Date.now();
+    await channel.send({ type: "prepared", migrationId, pagesCompleteAtEpochMs, loadedAtEpochMs });
+    this.#journal!.append("prepared");
+  }
+
+  /** Everything that the source says between the first page and the end of its stream. */
+  async #receiveEnd(): Promise<{
+    deviceState: Buffer;
+    totals: MessageByType<"pages-complete">["connections"];
+  }> {
+    const { options, signal } = this.#parts();
+    const chunks: Uint8Array[] = [];
+    let bytes = 0;
+    let complete = false;
+    let totals: MessageByType<"pages-complete">["connections"] | null = null;
+    while (!complete || totals === null) {
+      const message = await options.channel.receive(["source-stopped", "device-state", "pages-complete"], {
+        signal,
+      });
+      if (message.type === "source-stopped") this.#phases.enter("switchover");
+      else if (message.type === "pages-complete") totals = message.connections;
+      else {
+        bytes += message.payload.length;
+        if (complete || message.index !== chunks.length || bytes > DEVICE_STATE_LIMIT_BYTES) {
+          throw new GodwitError(
+            "GODWIT_WIRE_INVALID",
+            `chunk ${message.index} of the device state is out of place`,
+          );
+        }
+        chunks.push(message.payload);
+        complete = message.last;
+      }
+    }
+    if (this.#phases.current === "live") this.#phases.enter("switchover");
+    return { deviceState: Buffer.concat(chunks), totals };
+  }
+
+  async #commit(receiver: QemuReceiver): Promise<DestinationResult> {
+    const { options, signal, migrationId } = this.#parts();
+    const { channel, offer } = options;
+    await channel.receive("commit", { signal });
+    this.#committed = true;
+    this.#journal!.append("committed");
+    let resumedAtEpochMs: number;
+    try {
+      resumedAtEpochMs = offer.guestPaused ? Date.now() : await receiver.resume();
+    } catch (thrown) {
+      this.#committed = false;
+      throw asGodwitError(thrown, "GODWIT_COMMIT_REFUSED", this.#where());
+    }
+    this.#journal!.append("running", JSON.stringify({ resumedAtEpochMs }));
+    this.#phases.enter("completed");
+    const figures = () => this.#data!.counters;
+    try {
+      await channel.send({
+        type: "running",
+        migrationId,
+        resumedAtEpochMs,
+        cpuSeconds: figures().cpuSeconds,
+      });
+      await channel.receive("release", { timeoutMs: RELEASE_TIMEOUT_MS });
+      this.#journal!.append("released");
+      const { cpuSeconds, receivedBytes } = figures();
+      await channel.send({ type: "released", migrationId, cpuSeconds, receivedBytes });
+    } catch (thrown) {
+      // The guest is ours and runs; the source asks again if it needs to know.
+      const { message } = asGodwitError(thrown, "GODWIT_LINK_LOST");
+      this.#log.append({ type: "decision", what: "end without the source's release", reason: message });
+    }
+    return { outcome: "running", machine: this.#machine, error: null };
+  }
+
+  async #abandon(thrown: unknown): Promise<DestinationResult> {
+    const { options, migrationId } = this.#parts();
+    const reason = this.#fatal.signal.aborted && !this.#committed ? this.#fatal.signal.reason : thrown;
+    const error = asGodwitError(reason, "GODWIT_MIGRATION", {
+      ...this.#where(),
+      vmState: "not running at the destination",
+    });
+    const afterCommit = this.#journal?.state === "committed";
+    await this.#data?.kill();
+    await this.#machine?.kill();
+    // Only with our QEMU gone may the other side be told that it can go on.
+    this.#journal?.append("abandoned", error.message);
+    const say = afterCommit
+      ? options.channel.send({ type: "commit-refused", migrationId, error: error.toJSON() })
+      : this.#machine === null
+        ? options.channel.send({ type: "refused", migrationId, error: error.toJSON() })
+        : options.channel.abort(error.toJSON());
+    await say.catch(() => {});
+    this.#log.append({ type: "error", error: error.toJSON() });
+    if (this.#phases.current !== "failed") this.#phases.enter("failed", error.message);
+    return { outcome: "abandoned", machine: null, error };
+  }
+
+  #fail(error: GodwitError): void {
+    if (!this.#fatal.signal.aborted) this.#fatal.abort(error);
+  }
+
+  #where(): GodwitErrorDetails {
+    return { side: "destination", phase: this.#phases.current };
+  }
+
+  #parts() {
+    return {
+      options: this.#options,
+      signal: this.#fatal.signal,
+      migrationId: this.#options.offer.migrationId,
+    };
+  }
+}

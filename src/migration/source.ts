@@ -1,0 +1,153 @@
+import { asGodwitError, GodwitError } from "../base/errors.ts";
+import type { MigrationEvent } from "./events.ts";
+import type { MigrationReport } from "./report.ts";
+import { commit } from "./source/commit.ts";
+import { live } from "./source/live.ts";
+import type { SourceOptions } from "./source/options.ts";
+import { preflight } from "./source/preflight.ts";
+import { finishReport } from "./source/report.ts";
+import { SourceRun } from "./source/run.ts";
+import { setup } from "./source/setup.ts";
+import { switchover } from "./source/switchover.ts";
+
+export type { SourceOptions } from "./source/options.ts";
+
+/** What the last exchange may take: the destination only has to answer. */
+const RELEASE_TIMEOUT_MS = 5_000;
+
+/**
+ * One outgoing migration, from the request to the report. Before the commit every failure ends with the guest
+ * running here as before; after it the guest is the destination's. At most one copy ever runs.
+ */
+export class SourceMigration {
+  readonly #run: SourceRun;
+  readonly #stop = new AbortController();
+  #committing = false;
+  #cancelled: string | null = null;
+
+  constructor(options: SourceOptions) {
+    this.#run = new SourceRun(options);
+  }
+
+  /** Calls back on every event from now on; `events.jsonl` in the folder has them all. @returns ends that */
+  onEvent(listener: (event: MigrationEvent) => void): () => void {
+    return this.#run.log.onEvent(listener);
+  }
+
+  /** Makes the migration. Never rejects for a failure of it: the report says the outcome and the error. */
+  async run(): Promise<MigrationReport> {
+    const run = this.#run;
+    const cpuBefore = process.cpuUsage();
+    const cpuSeconds = () => {
+      const used = process.cpuUsage(cpuBefore);
+      return (used.user + used.system) / 1e6;
+    };
+    try {
+      await preflight(run);
+      await setup(run);
+      if (run.moments.stoppedMs === null && !run.guestWasPaused) await live(run);
+      await switchover(run);
+      run.signal.throwIfAborted();
+    } catch (thrown) {
+      const error = this.#reason(thrown);
+      const safe = await this.#rollBack(error);
+      return finishReport(run, this.#cancelled === null ? "failed" : "cancelled", safe, cpuSeconds());
+    }
+    this.#committing = true;
+    try {
+      const outcome = await commit(run, this.#stop.signal);
+      if (outcome.kind === "refused") {
+        run.journal!.append("refused", outcome.error.message);
+        return finishReport(run, "failed", await this.#rollBack(outcome.error), cpuSeconds());
+      }
+      run.moments.resumedMs = outcome.resumedAtEpochMs;
+      await this.#release(outcome.cpuSeconds);
+      run.phases.enter("completed");
+      return finishReport(run, "completed", null, cpuSeconds());
+    } catch (thrown) {
+      const error = asGodwitError(thrown, "GODWIT_IN_DOUBT", {
+        ...run.where(),
+        vmState: "stopped at the source, in doubt at the destination",
+        advice: "the agent asks the destination again when it starts; nothing is lost",
+      });
+      run.log.append({ type: "error", error: error.toJSON() });
+      return finishReport(run, "in-doubt", error, cpuSeconds());
+    } finally {
+      await run.data?.kill();
+      await run.channel?.close();
+      run.unwatch();
+      run.journal?.close();
+    }
+  }
+
+  /** Asks for the end of the migration. After the commit has begun it is too late: the guest is about to move. */
+  async cancel(reason: string): Promise<"cancelled" | "too-late"> {
+    if (this.#committing || this.#run.signal.aborted) return this.#committing ? "too-late" : "cancelled";
+    this.#cancelled = reason;
+    this.#run.fail(
+      new GodwitError("GODWIT_CANCELLED", reason, { advice: "start it again whenever you like" }),
+    );
+    return "cancelled";
+  }
+
+  /** Stops asking a destination that can't be reached; the journal has the question for the next start. */
+  stopAsking(): void {
+    this.#stop.abort(new GodwitError("GODWIT_IN_DOUBT", "the agent ends before the destination answered"));
+  }
+
+  /** What ended the migration: the first failure noticed, rather than what it made of later calls. */
+  #reason(thrown: unknown): GodwitError {
+    const { signal } = this.#run;
+    const error = signal.aborted ? signal.reason : thrown;
+    return asGodwitError(error, "GODWIT_MIGRATION", this.#run.where());
+  }
+
+  async #rollBack(cause: GodwitError): Promise<GodwitError> {
+    const run = this.#run;
+    if (this.#cancelled !== null) run.phases.enter("cancelling", this.#cancelled);
+    await run.channel?.abort(cause.toJSON()).catch(() => {});
+    // QEMU may sit in a write to the data process: only the end of its socket frees it.
+    await run.data?.kill();
+    let error = cause;
+    try {
+      if (!run.options.machine.qmp.closed) {
+        await run.qemu.rollBack(run.guestWasPaused);
+        error = cause.with({
+          vmState: run.guestWasPaused ? "paused at the source, as before" : "running at the source",
+          advice: "mend the cause and start the migration again",
+        });
+      }
+      if (run.journal !== null && run.journal.state !== "rolled-back")
+        run.journal.append("rolled-back", cause.message);
+    } catch (thrown) {
+      const also = asGodwitError(thrown, "GODWIT_ROLLBACK");
+      error = cause.with({
+        vmState: `unknown: rolling back failed too (${also.message})`,
+        advice: "look with `godwit vm show` and QEMU's log; `cont` in its monitor continues the guest",
+      });
+    }
+    if (this.#cancelled === null) run.log.append({ type: "error", error: error.toJSON() });
+    run.phases.enter(this.#cancelled === null ? "failed" : "cancelled", cause.message);
+    run.unwatch();
+    run.journal?.close();
+    return error;
+  }
+
+  async #release(cpuSeconds: number): Promise<void> {
+    const run = this.#run;
+    const { migrationId, machine } = run.options;
+    run.journal!.append("handed-over");
+    run.destinationCpuSeconds = cpuSeconds;
+    await machine.quit();
+    run.sourceEnded = true;
+    run.journal!.append("released");
+    try {
+      await run.link.send({ type: "release", migrationId });
+      const last = await run.link.receive("released", { timeoutMs: RELEASE_TIMEOUT_MS });
+      run.destinationCpuSeconds = last.cpuSeconds;
+    } catch (thrown) {
+      const { message } = asGodwitError(thrown, "GODWIT_LINK_LOST");
+      run.log.append({ type: "decision", what: "end without the destination's figures", reason: message });
+    }
+  }
+}

@@ -1,0 +1,111 @@
+import { setTimeout as sleep } from "node:timers/promises";
+import { asGodwitError, GodwitError } from "../../base/errors.ts";
+import { connectControl } from "../../wire/index.ts";
+import type { JournalHead } from "../journal.ts";
+import type { SourceOptions } from "./options.ts";
+import type { SourceRun } from "./run.ts";
+
+/** How the commit came out. `refused`: the destination gave the guest up for good, the source may continue it. */
+export type CommitOutcome =
+  | { readonly kind: "running"; readonly resumedAtEpochMs: number | null; readonly cpuSeconds: number }
+  | { readonly kind: "refused"; readonly error: GodwitError };
+
+/** Between two questions to a destination that can't be reached. */
+const INQUIRY_INTERVAL_MS = 1_000;
+
+/** One question: connecting, hello and the answer from a file. */
+const INQUIRY_TIMEOUT_MS = 10_000;
+
+/**
+ * The commit. From the journal's `committing` on, the guest is continued here only on the destination's own word
+ * that it never will be there. A link cut in between leaves it in doubt: the destination is asked until it answers,
+ * or until `stop` ends the asking and leaves the question to the next start of the agent.
+ */
+export async function commit(run: SourceRun, stop: AbortSignal): Promise<CommitOutcome> {
+  const { options, link } = run;
+  const { migrationId } = options;
+  run.journal!.append("committing");
+  try {
+    await link.send({ type: "commit", migrationId });
+    const answer = await link.receive(["running", "commit-refused"]);
+    if (answer.type === "commit-refused") {
+      return { kind: "refused", error: GodwitError.fromRecord(answer.error).with({ side: "destination" }) };
+    }
+    return { kind: "running", resumedAtEpochMs: answer.resumedAtEpochMs, cpuSeconds: answer.cpuSeconds };
+  } catch (thrown) {
+    const error = asGodwitError(thrown, "GODWIT_LINK_LOST");
+    run.phases.enter("paused", `in doubt whether the destination continued the guest: ${error.message}`);
+    return askUntilKnown(options, migrationId, stop);
+  }
+}
+
+/** Where and how to ask for a migration's outcome. */
+export type InquiryOptions = Pick<
+  SourceOptions,
+  "destination" | "credentials" | "hostName" | "softwareVersion"
+>;
+
+/**
+ * Asks the destination's journal until it answers.
+ * @throws the reason of `stop`
+ */
+export async function askUntilKnown(
+  options: InquiryOptions,
+  migrationId: string,
+  stop: AbortSignal,
+): Promise<CommitOutcome> {
+  for (;;) {
+    stop.throwIfAborted();
+    try {
+      const outcome = await inquire(options, migrationId, stop);
+      if (outcome !== null) return outcome;
+    } catch {
+      stop.throwIfAborted();
+    }
+    await sleep(INQUIRY_INTERVAL_MS, undefined, { signal: stop }).catch(() => {});
+  }
+}
+
+/** Asks once. @returns null while the destination itself has not come to an end */
+async function inquire(
+  options: InquiryOptions,
+  migrationId: string,
+  stop: AbortSignal,
+): Promise<CommitOutcome | null> {
+  const signal = AbortSignal.any([stop, AbortSignal.timeout(INQUIRY_TIMEOUT_MS)]);
+  const { channel } = await connectControl({
+    host: options.destination.host,
+    port: options.destination.port,
+    credentials: options.credentials,
+    peerName: options.destination.name,
+    agentName: options.hostName,
+    softwareVersion: options.softwareVersion,
+    signal,
+  });
+  try {
+    await channel.send({ type: "inquire", migrationId });
+    const answer = await channel.receive("verdict", { signal });
+    if (answer.verdict === "running") {
+      return { kind: "running", resumedAtEpochMs: answer.resumedAtEpochMs ?? null, cpuSeconds: 0 };
+    }
+    if (answer.verdict === "committed") return null;
+    const how = answer.verdict === "unknown" ? "knows nothing of this migration" : "gave the guest up";
+    return {
+      kind: "refused",
+      error: new GodwitError("GODWIT_COMMIT_REFUSED", `the destination ${how}`, { side: "destination" }),
+    };
+  } finally {
+    await channel.close();
+  }
+}
+
+/** The inquiry of a migration found in a journal after a restart. */
+export function inquiryOf(
+  head: JournalHead,
+  own: Pick<SourceOptions, "credentials" | "hostName" | "softwareVersion">,
+): InquiryOptions {
+  return {
+    ...own,
+    destination: { name: head.peer.name, host: head.peer.host ?? "", port: head.peer.port ?? 0 },
+  };
+}

@@ -1,0 +1,101 @@
+import type { Socket } from "node:net";
+import { GodwitError } from "../../base/errors.ts";
+import { waiting } from "../../qemu/waiting.ts";
+import type {
+  ConnectionTotals,
+  SourceCommand,
+  SourceCounters,
+  SourceNotice,
+} from "../data/source-protocol.ts";
+import { type DataProcess, spawnDataProcess } from "../data/spawn.ts";
+
+type Head = Extract<SourceNotice, { type: "head" }>;
+type DeviceStateNotice = Extract<SourceNotice, { type: "device-state" }>;
+
+/** The source's data process as promises: what it has told, and what it will tell. */
+export class SourceData {
+  readonly #process: DataProcess<SourceCommand, SourceNotice>;
+  readonly #listening = Promise.withResolvers<readonly number[]>();
+  readonly #connected = Promise.withResolvers<void>();
+  readonly #head = Promise.withResolvers<Head>();
+  readonly #deviceState = Promise.withResolvers<DeviceStateNotice>();
+  readonly #pagesComplete = Promise.withResolvers<readonly ConnectionTotals[]>();
+  #counters: SourceCounters | null = null;
+  #onCounters: (counters: SourceCounters) => void = () => {};
+
+  /** @param failed called once when the process fails or dies of itself */
+  constructor(qemuSocket: Socket, failed: (error: GodwitError) => void) {
+    this.#process = spawnDataProcess<SourceCommand, SourceNotice>("source", "source-process.ts", qemuSocket);
+    for (const { promise } of this.#all()) (promise as Promise<unknown>).catch(() => {});
+    this.#follow().catch((error: GodwitError) => {
+      for (const { reject } of this.#all()) reject(error);
+      failed(error);
+    });
+  }
+
+  /** The newest counters, null before the first page was listed. */
+  get counters(): SourceCounters | null {
+    return this.#counters;
+  }
+
+  send(command: SourceCommand): void {
+    this.#process.send(command);
+  }
+
+  /** The ports of the bulk listeners, in the order of the connections. */
+  listening(signal: AbortSignal): Promise<readonly number[]> {
+    return this.#until(this.#listening.promise, signal);
+  }
+
+  /** Every bulk connection stands. */
+  connected(signal: AbortSignal): Promise<void> {
+    return this.#until(this.#connected.promise, signal);
+  }
+
+  /** What QEMU's stream says before the first page. */
+  head(signal: AbortSignal): Promise<Head> {
+    return this.#until(this.#head.promise, signal);
+  }
+
+  /** QEMU's device sections; comes when QEMU has stopped the guest and finished. */
+  deviceState(signal: AbortSignal): Promise<DeviceStateNotice> {
+    return this.#until(this.#deviceState.promise, signal);
+  }
+
+  /** Everything that QEMU listed has left. */
+  pagesComplete(signal: AbortSignal): Promise<readonly ConnectionTotals[]> {
+    return this.#until(this.#pagesComplete.promise, signal);
+  }
+
+  /** Calls back with each new set of counters. */
+  onCounters(listener: (counters: SourceCounters) => void): void {
+    this.#onCounters = listener;
+  }
+
+  /** Ends the process; nothing it holds is worth keeping. QEMU sees its socket close. */
+  kill(): Promise<void> {
+    return this.#process.kill();
+  }
+
+  async #follow(): Promise<void> {
+    for await (const notice of this.#process.notices()) {
+      if (notice.type === "listening") this.#listening.resolve(notice.ports);
+      else if (notice.type === "connected") this.#connected.resolve();
+      else if (notice.type === "head") this.#head.resolve(notice);
+      else if (notice.type === "device-state") this.#deviceState.resolve(notice);
+      else if (notice.type === "pages-complete") this.#pagesComplete.resolve(notice.totals);
+      else if (notice.type === "counters") {
+        this.#counters = notice.counters;
+        this.#onCounters(notice.counters);
+      } else throw GodwitError.fromRecord(notice.error).with({ side: "source" });
+    }
+  }
+
+  #all() {
+    return [this.#listening, this.#connected, this.#head, this.#deviceState, this.#pagesComplete] as const;
+  }
+
+  #until<Value>(promise: Promise<Value>, signal: AbortSignal): Promise<Value> {
+    return waiting(promise, { signal }, () => new GodwitError("GODWIT_TIMEOUT", "waited too long"));
+  }
+}

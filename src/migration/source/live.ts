@@ -1,0 +1,85 @@
+import { GodwitError } from "../../base/errors.ts";
+import { isEvent } from "../../qemu/qmp-events.ts";
+import type { Observation } from "../strategies/strategy.ts";
+import { FIXED_DOWNTIME_MS, ProgressMeter } from "./progress.ts";
+import type { SourceRun } from "./run.ts";
+
+/** QEMU is asked for its figures this often; each answer costs its main loop some 0.1 ms. */
+const FIGURES_INTERVAL_MS = 100;
+
+/** The event log gets a progress line this often: smooth for the eye, some 1 KB a second. */
+const PROGRESS_INTERVAL_MS = 250;
+
+/**
+ * Pages flow while the guest runs, until the strategy has QEMU stop it, or until QEMU comes to its end by itself: a
+ * guest that writes nothing may be done at any moment. Returns when the guest stands still.
+ */
+export async function live(run: SourceRun): Promise<void> {
+  run.phases.enter("live");
+  const { options, signal, strategy } = run;
+  const settings = options.settings;
+  const decide = strategy.start();
+  const meter = new ProgressMeter(run);
+  const stopped = new AbortController();
+  run.watch((event) => {
+    if (isEvent(event, "STOP")) stopped.abort();
+    if (isEvent(event, "MIGRATION") && event.data.status === "completed") stopped.abort();
+    if (isEvent(event, "MIGRATION") && event.data.status === "failed") {
+      run.fail(
+        new GodwitError("GODWIT_QEMU_MIGRATION", "QEMU gave up its migration", {
+          side: "source",
+          advice: `see QEMU's log ${options.machine.logPath}`,
+        }),
+      );
+    }
+  });
+  let permitted = false;
+  let lastProgressMs = 0;
+  if (run.moments.stoppedMs !== null) stopped.abort();
+  while (!stopped.signal.aborted) {
+    await tick(FIGURES_INTERVAL_MS, AbortSignal.any([signal, stopped.signal]));
+    signal.throwIfAborted();
+    if (stopped.signal.aborted) break;
+    const figures = await run.qemu.figures(signal);
+    run.rounds = figures.rounds;
+    if (figures.status === "completed") break;
+    const counters = run.counters;
+    if (counters === null) continue;
+    meter.observe(counters, figures);
+    const observation: Observation = {
+      atMs: run.log.atMs,
+      firstPassDone: counters.firstPassDone,
+      backlogPages: counters.backlogPages,
+      unlistedPages: figures.unlistedPages,
+      rounds: figures.rounds,
+      pagesPerSecond: meter.pagesPerSecond,
+      fixedDowntimeMs: FIXED_DOWNTIME_MS,
+      downtimeLimitMs: settings.downtimeLimitMs,
+    };
+    const decision = decide.decide(observation);
+    if (decision.action === "stop" && !permitted) {
+      permitted = true;
+      run.log.append({ type: "decision", what: "stop the source", reason: decision.reason });
+      const forPages = Math.max(1, settings.downtimeLimitMs - FIXED_DOWNTIME_MS);
+      await run.qemu.permitStop(forPages, signal);
+    }
+    if (run.log.atMs - lastProgressMs >= PROGRESS_INTERVAL_MS) {
+      lastProgressMs = run.log.atMs;
+      run.log.append(meter.event("live", decision.reason));
+    }
+  }
+}
+
+/** Waits a moment; an abort only ends the wait, what follows looks at the signal itself. */
+function tick(milliseconds: number, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    const timer = setTimeout(done, milliseconds);
+    function done() {
+      clearTimeout(timer);
+      signal.removeEventListener("abort", done);
+      resolve();
+    }
+    signal.addEventListener("abort", done, { once: true });
+    if (signal.aborted) done();
+  });
+}

@@ -1,0 +1,112 @@
+import { GodwitError, type GodwitErrorDetails } from "../../base/errors.ts";
+import type { MemorySurvey } from "../../qemu/memory-layout.ts";
+import type { QmpEvent } from "../../qemu/qmp-events.ts";
+import type { ControlChannel } from "../../wire/index.ts";
+import type { SourceCounters } from "../data/source-protocol.ts";
+import { EventLog } from "../event-log.ts";
+import type { Journal } from "../journal.ts";
+import { PhaseMachine } from "../phases.ts";
+import { strategies } from "../strategies/index.ts";
+import type { Strategy } from "../strategies/strategy.ts";
+import type { SourceData } from "./data.ts";
+import type { SourceOptions } from "./options.ts";
+import { QemuSender } from "./qemu-sender.ts";
+
+/** The moments of a migration, on the source's clock, as milliseconds since the epoch; null until they come. */
+export interface Moments {
+  readonly startedMs: number;
+  liveMs: number | null;
+  stoppedMs: number | null;
+  capturedMs: number | null;
+  pagesMs: number | null;
+  loadedMs: number | null;
+  resumedMs: number | null;
+}
+
+/** What the phases of one outgoing migration share. Each phase is a function over it, in a file of its own. */
+export class SourceRun {
+  readonly options: SourceOptions;
+  readonly strategy: Strategy;
+  readonly qemu: QemuSender;
+  readonly log: EventLog;
+  readonly phases: PhaseMachine;
+  readonly moments: Moments = {
+    startedMs: Date.now(),
+    liveMs: null,
+    stoppedMs: null,
+    capturedMs: null,
+    pagesMs: null,
+    loadedMs: null,
+    resumedMs: null,
+  };
+  journal: Journal | null = null;
+  channel: ControlChannel | null = null;
+  data: SourceData | null = null;
+  memory: MemorySurvey = { sources: [], unreadable: [] };
+  guestWasPaused = false;
+  destinationQemu = "";
+  rounds = 0;
+  destinationCpuSeconds = 0;
+  sourceEnded = false;
+  readonly #fatal = new AbortController();
+  readonly #watches: (() => void)[] = [];
+
+  constructor(options: SourceOptions) {
+    this.options = options;
+    this.strategy = strategies[options.settings.strategy];
+    this.qemu = new QemuSender(options.machine);
+    this.log = new EventLog(options.folder, options.migrationId);
+    this.phases = new PhaseMachine((phase, reason) => this.log.phase(phase, reason));
+    this.log.phase("preflight", undefined);
+  }
+
+  /** Aborted by whatever ends the migration before its commit: a failure on any side, or a cancellation. */
+  get signal(): AbortSignal {
+    return this.#fatal.signal;
+  }
+
+  /** Ends the migration; the first reason counts. */
+  fail(error: GodwitError): void {
+    if (!this.#fatal.signal.aborted) this.#fatal.abort(error.with(this.where()));
+  }
+
+  /** Listens to QEMU's events until the run is over. */
+  watch(
+    listener: (event: QmpEvent) => void,
+    closed: (error: GodwitError | undefined) => void = () => {},
+  ): void {
+    const { qmp } = this.options.machine;
+    qmp.on("event", listener);
+    qmp.on("close", closed);
+    this.#watches.push(() => {
+      qmp.off("event", listener);
+      qmp.off("close", closed);
+    });
+  }
+
+  /** Ends every watch. */
+  unwatch(): void {
+    for (const end of this.#watches.splice(0)) end();
+  }
+
+  /** What every error of this side says besides its message. */
+  where(): GodwitErrorDetails {
+    return { side: "source", phase: this.phases.current };
+  }
+
+  get counters(): SourceCounters | null {
+    return this.data?.counters ?? null;
+  }
+
+  /** The control channel, once it stands. */
+  get link(): ControlChannel {
+    if (this.channel === null) throw new GodwitError("GODWIT_LINK_CLOSED", "there is no control channel yet");
+    return this.channel;
+  }
+
+  /** The data process, once it runs. */
+  get carrier(): SourceData {
+    if (this.data === null) throw new GodwitError("GODWIT_DATA_PROCESS", "there is no data process yet");
+    return this.data;
+  }
+}

@@ -1,0 +1,42 @@
+import type { SourceRun } from "./run.ts";
+
+/** Largest piece of device state in one message; the wire takes 4 MiB. */
+const CHUNK_BYTES = 2 * 1024 * 1024;
+
+/** The destination has everything and only has to load device state: seconds at most, unless it hangs. */
+const PREPARED_TIMEOUT_MS = 60_000;
+
+/**
+ * The guest stands still. What QEMU still lists leaves, the device state crosses, the destination loads it and says
+ * that it is prepared. Nothing is decided yet: any failure up to the return leads back to the source.
+ */
+export async function switchover(run: SourceRun): Promise<void> {
+  run.phases.enter("switchover");
+  const { options, signal, link, carrier } = run;
+  const { migrationId } = options;
+  carrier.send({ type: "open-gate" });
+  if (run.moments.stoppedMs !== null) {
+    await link.send({ type: "source-stopped", migrationId, stoppedAtEpochMs: run.moments.stoppedMs });
+  }
+
+  const state = await carrier.deviceState(signal);
+  run.moments.capturedMs = state.atEpochMs;
+  for (let index = 0, start = 0; ; index++, start += CHUNK_BYTES) {
+    const last = start + CHUNK_BYTES >= state.bytes.length;
+    const payload = state.bytes.subarray(start, start + CHUNK_BYTES);
+    await link.send({ type: "device-state", migrationId, index, last, payload });
+    if (last) break;
+  }
+  const totals = await carrier.pagesComplete(signal);
+  await link.send({
+    type: "pages-complete",
+    migrationId,
+    connections: totals.map((total) => ({ ...total })),
+  });
+
+  // Only a QEMU that has ended its migration has let go of its disks, and only then can it be continued, too.
+  await run.qemu.completed(signal);
+  const prepared = await link.receive("prepared", { signal, timeoutMs: PREPARED_TIMEOUT_MS });
+  run.moments.pagesMs = prepared.pagesCompleteAtEpochMs;
+  run.moments.loadedMs = prepared.loadedAtEpochMs;
+}
