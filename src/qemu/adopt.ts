@@ -1,12 +1,12 @@
 import { realpathSync } from "node:fs";
 import { GodwitError } from "../base/errors.ts";
 import { removeRemainsOf } from "./clean-up.ts";
+import { describeRunning } from "./describe-running.ts";
 import type { Machine } from "./machine.ts";
 import { readMachineRecord, recordedProcess } from "./machine-record.ts";
 import { type ProcessIdentity, processRuns } from "./process-table.ts";
 import { QmpClient } from "./qmp-client.ts";
 import type { RunningMachine } from "./running-machine.ts";
-import { describeRunning } from "./start.ts";
 import { statePaths } from "./state-paths.ts";
 import type { WaitOptions } from "./waiting.ts";
 
@@ -57,12 +57,10 @@ export async function adoptMachine(
   if (found.state === "stale") removeRemainsOf(found.identity, folder, found.machine);
   if (found.state !== "running") return null;
   const { machine, binary, identity } = found;
-  let qmp: QmpClient | undefined;
   try {
-    qmp = await QmpClient.connect(statePaths(folder).qmpSocket, options);
+    const qmp = await QmpClient.connect(statePaths(folder).qmpSocket, options);
     return await describeRunning({ machine, folder, binary, identity }, qmp, options.signal);
   } catch (error) {
-    qmp?.close();
     if (!processRuns(identity)) {
       removeRemainsOf(identity, folder, machine);
       return null;

@@ -166,7 +166,11 @@ export class RunningMachine {
 
   async #watch(): Promise<MachineExit> {
     const ended = await (this.#child === undefined ? this.#pollForExit() : this.#childExit(this.#child));
-    removeRemainsOf(this.identity, this.folder, this.machine);
+    try {
+      removeRemainsOf(this.identity, this.folder, this.machine);
+    } catch {
+      // What can't be removed now is removed by the next start; that QEMU has ended must be told all the same.
+    }
     await this.#lastWords();
     this.qmp.close();
     return { ...ended, shutdown: this.#shutdown };
