@@ -95,7 +95,7 @@ export class GodwitAgent<Native> {
       credentials,
       agentName: config.name,
       softwareVersion,
-      onChannel: (channel, peer) => void reception.meet(channel, peer),
+      onChannel: (channel, peer, remoteAddress) => void reception.meet(channel, peer, remoteAddress),
       onRefused: (error, remoteAddress) => log.warn({ remoteAddress, err: error }, "a peer was refused"),
     }).catch((error) => {
       throw listenError(error, { host: config.listen, port: config.wirePort });

@@ -6,7 +6,7 @@ import writeFileAtomic from "write-file-atomic";
 import { z } from "zod";
 import { GodwitError } from "../base/errors.ts";
 import type { MigrationEvent, PhaseName } from "../migration/events.ts";
-import { type MigrationReport, reportSchema } from "../migration/report.ts";
+import { type MigrationReport, outcomeNames, reportSchema } from "../migration/report.ts";
 import { type MigrationSettings, migrationSettingsSchema } from "../migration/settings.ts";
 import type { Destination, OutgoingFactory, OutgoingMigration } from "./ports.ts";
 import type { MachineRegistry } from "./registry.ts";
@@ -20,24 +20,34 @@ const cardSchema = z.object({
   direction: z.enum(["outgoing", "incoming"]),
   peer: z.string(),
   startedAt: z.string(),
+  /** Of an incoming migration, whose report is at the source. */
+  outcome: z.enum(outcomeNames).optional(),
 });
 
 type Card = z.infer<typeof cardSchema>;
 
+/** How a migration ended. */
+export type Outcome = (typeof outcomeNames)[number];
+
 interface Entry {
   readonly id: string;
-  readonly card: Card;
+  card: Card;
   phase: PhaseName | null;
   active: boolean;
   /** Read once; a report in doubt may still be replaced by the recovery. */
   report: MigrationReport | null;
   outgoing: OutgoingMigration | null;
+  incoming: Cancellable | null;
   /** Settles when the migration is over and its VM settled. */
   done: Promise<void>;
 }
 
+interface Cancellable {
+  cancel(reason: string): unknown;
+}
+
 /** Anything that tells a migration's events. */
-export interface EventSource {
+interface EventSource {
   onEvent(listener: (event: MigrationEvent) => void): () => void;
 }
 
@@ -76,6 +86,7 @@ export class MigrationDesk<Native> {
         active: false,
         report: null,
         outgoing: null,
+        incoming: null,
         done: Promise.resolve(),
       });
     }
@@ -179,14 +190,14 @@ export class MigrationDesk<Native> {
   }
 
   /**
-   * Lists a migration to here for as long as `work` runs. `work` settles the VM itself.
+   * Lists a migration to here for as long as `work` runs, and how it ended afterwards. `work` settles the VM itself.
    * @throws GodwitError `GODWIT_MIGRATION_ID` for an id that is known or unsafe
    */
   async receive(
     id: string,
     machine: string,
     peer: string,
-    work: (folder: string, watch: (source: EventSource) => void) => Promise<void>,
+    work: (folder: string, watch: (migration: EventSource & Cancellable) => void) => Promise<Outcome>,
   ): Promise<void> {
     this.#refuseWhenClosing();
     if (!migrationIdPattern.test(id) || this.#entries.has(id) || existsSync(this.folderOf(id))) {
@@ -196,15 +207,21 @@ export class MigrationDesk<Native> {
       });
     }
     const entry = this.#open(id, { machine, direction: "incoming", peer });
-    const run = work(this.folderOf(id), (source) => this.#listen(entry, source));
+    const run = work(this.folderOf(id), (migration) => {
+      entry.incoming = migration;
+      this.#listen(entry, migration);
+    });
     entry.done = run.then(
       () => {},
       () => {},
     );
+    let outcome: Outcome = "failed";
     try {
-      await run;
+      outcome = await run;
     } finally {
       entry.active = false;
+      entry.incoming = null;
+      this.#writeCard(entry, { ...entry.card, outcome });
     }
   }
 
@@ -232,7 +249,9 @@ export class MigrationDesk<Native> {
   async close(graceMs: number): Promise<void> {
     this.#closing = true;
     const active = [...this.#entries.values()].filter((entry) => entry.active);
-    for (const { outgoing, id } of active) {
+    for (const { outgoing, incoming, id } of active) {
+      incoming?.cancel("the destination's agent is ending");
+      outgoing?.stopAsking();
       outgoing?.cancel("the agent is ending").catch((error) => {
         this.#log.warn({ migration: id, err: error }, "a migration could not be cancelled");
       });
@@ -288,12 +307,18 @@ export class MigrationDesk<Native> {
       active: true,
       report: null,
       outgoing: null,
+      incoming: null,
       done: Promise.resolve(),
     };
     mkdirSync(this.folderOf(id), { recursive: true, mode: 0o700 });
-    writeFileAtomic.sync(join(this.folderOf(id), "agent.json"), `${JSON.stringify(entry.card)}\n`);
+    this.#writeCard(entry, entry.card);
     this.#entries.set(id, entry);
     return entry;
+  }
+
+  #writeCard(entry: Entry, card: Card): void {
+    entry.card = card;
+    writeFileAtomic.sync(join(this.folderOf(entry.id), "agent.json"), `${JSON.stringify(card)}\n`);
   }
 
   #entry(id: string): Entry {
@@ -311,7 +336,7 @@ export class MigrationDesk<Native> {
       ...entry.card,
       active: entry.active,
       phase: report === null ? entry.phase : phaseOf(report),
-      outcome: report?.outcome ?? null,
+      outcome: report?.outcome ?? entry.card.outcome ?? null,
     };
   }
 

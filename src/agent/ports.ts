@@ -74,6 +74,8 @@ export interface OutgoingMigration {
   /** Never rejects for a failure of the migration: the report says the outcome. */
   run(): Promise<MigrationReport>;
   cancel(reason: string): Promise<"cancelled" | "too-late">;
+  /** Stops asking a destination that can't be reached after the commit; the next agent goes on. */
+  stopAsking(): void;
 }
 
 /** Makes outgoing migrations; `folder` takes the journal, the event log and the report. */
@@ -98,12 +100,16 @@ export interface IncomingMigration<Native> {
   onEvent(listener: (event: MigrationEvent) => void): () => void;
   /** Never rejects for a failure of the migration. Ends with the channel closed. */
   run(): Promise<IncomingResult<Native>>;
+  /** Gives it up where it still can be: before the commit. */
+  cancel(reason: string): void;
 }
 
 /** Makes incoming migrations of offers that the agent has let in. */
 export type IncomingFactory<Native> = (request: {
   readonly channel: ControlChannel;
   readonly offer: Offer;
+  /** Where the source dialled from: its bulk connections are dialled there. */
+  readonly remoteAddress: string;
   /** Takes the journal, the event log and the report. */
   readonly folder: string;
   /** The folder that the VM shall have, empty by now. */

@@ -4,7 +4,7 @@ import { asGodwitError, GodwitError } from "../base/errors.ts";
 import { formatBytes } from "../base/units.ts";
 import type { ControlChannel, MessageByType, PeerIdentity } from "../wire/index.ts";
 import { availableMemoryBytes, freeDiskBytes } from "./host-resources.ts";
-import type { MigrationDesk } from "./migration-desk.ts";
+import type { MigrationDesk, Outcome } from "./migration-desk.ts";
 import type { IncomingFactory, IncomingMigration, MachineDescription, MachineHandle } from "./ports.ts";
 import type { MachineRegistry } from "./registry.ts";
 import { migrationIdPattern } from "./schemas.ts";
@@ -48,13 +48,13 @@ export class Reception<Native> {
   }
 
   /** Takes over a channel whose peer is proven to be a host. Never rejects. */
-  async meet(channel: ControlChannel, peer: PeerIdentity): Promise<void> {
+  async meet(channel: ControlChannel, peer: PeerIdentity, remoteAddress: string): Promise<void> {
     const log = this.#log.child({ peer: peer.commonName });
     try {
       const waiting = { timeoutMs: FIRST_MESSAGE_TIMEOUT_MS };
       const first = await channel.receive(["offer", "inquire"], waiting);
       if (first.type === "inquire") await this.#answer(channel, first.migrationId, log);
-      else await this.#take(channel, first, peer, log);
+      else await this.#take(channel, first, { peer, remoteAddress }, log);
     } catch (thrown) {
       const error = asGodwitError(thrown, "GODWIT_INTERNAL", { side: "destination" });
       log.warn({ err: error }, "a peer's request failed");
@@ -65,7 +65,7 @@ export class Reception<Native> {
   async #take(
     channel: ControlChannel,
     offer: MessageByType<"offer">,
-    peer: PeerIdentity,
+    { peer, remoteAddress }: { peer: PeerIdentity; remoteAddress: string },
     log: Logger,
   ): Promise<void> {
     const { registry, desk } = this.#options;
@@ -81,11 +81,12 @@ export class Reception<Native> {
         const migration = this.#options.incoming({
           channel,
           offer,
+          remoteAddress,
           folder,
           machineFolder: registry.folderOf(vmName),
         });
         watch(migration);
-        await this.#settle(vmName, migration, log.child({ migration: migrationId, vm: vmName }));
+        return await this.#settle(vmName, migration, log.child({ migration: migrationId, vm: vmName }));
       });
     } catch (thrown) {
       const error = asGodwitError(thrown, "GODWIT_INTERNAL", {
@@ -150,21 +151,24 @@ export class Reception<Native> {
     }
   }
 
-  async #settle(name: string, migration: IncomingMigration<Native>, log: Logger): Promise<void> {
+  async #settle(name: string, migration: IncomingMigration<Native>, log: Logger): Promise<Outcome> {
     const { registry, handleOf } = this.#options;
     const result = await migration.run();
     log.info({ outcome: result.outcome, err: "error" in result ? result.error : undefined }, "arrival ended");
     switch (result.outcome) {
       case "arrived":
-        return await registry.settle(name, { as: "here", handle: handleOf(result.machine) });
+        await registry.settle(name, { as: "here", handle: handleOf(result.machine) });
+        return "completed";
       case "failed":
-        return await registry.settle(name, { as: "absent" });
+        await registry.settle(name, { as: "absent" });
+        return "failed";
       case "in-doubt":
-        return await registry.settle(name, {
+        await registry.settle(name, {
           as: "in-doubt",
           reason: result.error.message,
           ...(result.machine === null ? {} : { handle: handleOf(result.machine) }),
         });
+        return "in-doubt";
     }
   }
 

@@ -1,0 +1,15 @@
+import { readFileSync } from "node:fs";
+import { runCommandLine } from "./program.ts";
+import { processTerminal } from "./terminal.ts";
+
+const { version } = JSON.parse(readFileSync(new URL("../../package.json", import.meta.url), "utf8")) as {
+  version: string;
+};
+
+// A reader that has seen enough (`godwit … | head`) is no error.
+process.stdout.on("error", (error: NodeJS.ErrnoException) => {
+  if (error.code === "EPIPE") process.exit(0);
+  throw error;
+});
+
+process.exitCode = await runCommandLine(process.argv.slice(2), processTerminal(), version);
