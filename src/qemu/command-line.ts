@@ -1,4 +1,5 @@
-import { type Disk, diskId, type Machine, type Nic, type NicBackend } from "./machine.ts";
+import type { Disk, Machine, Nic, NicBackend } from "./machine.ts";
+import { diskId } from "./machine-checks.ts";
 import { channelSocket, memoryFile, statePaths } from "./state-paths.ts";
 
 /** First PCI slot of each kind; they must never change, or a running guest can't move to a newer Godwit. */

@@ -3,8 +3,7 @@ import { dirname, resolve } from "node:path";
 import { type Document, isMap, isNode, isScalar, LineCounter, parseDocument } from "yaml";
 import type { z } from "zod";
 import { asGodwitError, GodwitError } from "../base/errors.ts";
-import { parseBytes } from "../base/units.ts";
-import { derivedMacAddress, type Machine, machineFileSchema, machineSchema } from "./machine.ts";
+import { derivedMacAddress, type Machine, machineFileSchema } from "./machine.ts";
 
 /** A machine file has a few dozen lines; this bounds what foreign text can cost. */
 const LIMIT_BYTES = 256 * 1024;
@@ -89,28 +88,13 @@ export function parseMachineFile(text: string, origin: MachineFileOrigin = {}): 
 
   const file = machineFileSchema.safeParse(value);
   if (!file.success) throw new MachineFileError(fileName, file.error.issues.map(problemOf));
-  const { memory, ...rest } = file.data;
-  let memoryBytes: number;
-  try {
-    memoryBytes = parseBytes(memory);
-  } catch (error) {
-    throw new MachineFileError(fileName, [
-      located(["memory"], asGodwitError(error, "GODWIT_MACHINE_FILE").message),
-    ]);
-  }
-  const machine = machineSchema.safeParse({
+  const { memory, nics, ...rest } = file.data;
+  const complete: Machine = {
     ...rest,
-    memoryBytes,
-    nics: rest.nics.map((nic, index) => ({ ...nic, mac: nic.mac ?? derivedMacAddress(rest.name, index) })),
-  });
-  if (!machine.success) {
-    const issues = machine.error.issues.map((issue) => ({
-      ...issue,
-      path: issue.path.map((key) => (key === "memoryBytes" ? "memory" : key)),
-    }));
-    throw new MachineFileError(fileName, issues.map(problemOf));
-  }
-  return withAbsolutePaths(machine.data, baseFolder);
+    memoryBytes: memory,
+    nics: nics.map((nic, index) => ({ ...nic, mac: nic.mac ?? derivedMacAddress(rest.name, index) })),
+  };
+  return withAbsolutePaths(complete, baseFolder);
 }
 
 function readYaml(
