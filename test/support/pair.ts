@@ -2,7 +2,7 @@ import { randomBytes } from "node:crypto";
 import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { qemuBuild, type QemuVersion } from "../../src/lab/toolchain.ts";
+import { type QemuVersion, qemuBuild } from "../../src/lab/toolchain.ts";
 import { DestinationMigration, type DestinationResult } from "../../src/migration/destination.ts";
 import { type MigrationSettingsInput, migrationSettingsSchema } from "../../src/migration/settings.ts";
 import { SourceMigration } from "../../src/migration/source.ts";
@@ -10,7 +10,12 @@ import { adoptMachine } from "../../src/qemu/adopt.ts";
 import type { Machine } from "../../src/qemu/machine.ts";
 import type { RunningMachine } from "../../src/qemu/running-machine.ts";
 import { startMachine } from "../../src/qemu/start.ts";
-import { type Credentials, type ControlChannel, listenControl, type SecureListener } from "../../src/wire/index.ts";
+import {
+  type ControlChannel,
+  type Credentials,
+  listenControl,
+  type SecureListener,
+} from "../../src/wire/index.ts";
 import { createAuthority, issueHost } from "../../src/wire/pki/index.ts";
 
 /** One of two hosts, without the daemon around it: listens on the wire and takes what is offered. */
@@ -122,11 +127,18 @@ export class Pair implements AsyncDisposable {
 
   /** Starts a machine on a host. */
   async start(host: Host, machine: Machine): Promise<RunningMachine> {
-    return this.keep(await startMachine(machine, { stateFolder: host.stateOf(machine.name), qemu: this.binary }));
+    return this.keep(
+      await startMachine(machine, { stateFolder: host.stateOf(machine.name), qemu: this.binary }),
+    );
   }
 
   /** A migration that has not begun. */
-  migration(machine: RunningMachine, from: Host, to: Host, settings: MigrationSettingsInput = {}): SourceMigration {
+  migration(
+    machine: RunningMachine,
+    from: Host,
+    to: Host,
+    settings: MigrationSettingsInput = {},
+  ): SourceMigration {
     const migrationId = `m-${randomBytes(6).toString("hex")}`;
     return new SourceMigration({
       migrationId,

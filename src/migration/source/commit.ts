@@ -88,11 +88,13 @@ async function inquire(
     if (answer.verdict === "running") {
       return { kind: "running", resumedAtEpochMs: answer.resumedAtEpochMs ?? null, cpuSeconds: 0 };
     }
-    if (answer.verdict === "committed") return null;
-    const how = answer.verdict === "unknown" ? "knows nothing of this migration" : "gave the guest up";
+    // A destination that knows nothing may be looking into the wrong state folder: no reason to run a second copy.
+    if (answer.verdict !== "not-committed") return null;
     return {
       kind: "refused",
-      error: new GodwitError("GODWIT_COMMIT_REFUSED", `the destination ${how}`, { side: "destination" }),
+      error: new GodwitError("GODWIT_COMMIT_REFUSED", "the destination gave the guest up", {
+        side: "destination",
+      }),
     };
   } finally {
     await channel.close();

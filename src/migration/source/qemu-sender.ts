@@ -135,10 +135,11 @@ export class QemuSender {
   /**
    * Winds down whatever QEMU is doing and brings the guest back to running, unless its owner had paused it.
    * The socket must have been closed before: a QEMU that waits in a write notices nothing else.
+   * @param whose whether this object started the migration, or an agent that has ended since
    */
-  async rollBack(guestWasPaused: boolean): Promise<void> {
+  async rollBack(guestWasPaused: boolean, whose: "own" | "an earlier agent's" = "own"): Promise<void> {
     const { qmp } = this.#machine;
-    if (this.#started) {
+    if (this.#started || whose !== "own") {
       await qmp.execute("migrate_cancel").catch(() => {});
       await this.#settled({ timeoutMs: SETTLE_TIMEOUT_MS });
     }
