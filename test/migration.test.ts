@@ -1,0 +1,83 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { qemuVersions } from "../src/lab/toolchain.ts";
+import type { MigrationEvent } from "../src/migration/events.ts";
+import type { MigrationReport } from "../src/migration/report.ts";
+import type { MigrationSettingsInput } from "../src/migration/settings.ts";
+import type { RunningMachine } from "../src/qemu/running-machine.ts";
+import { assertWhole, BUSY, guestMachine, loadGuest } from "./support/guest.ts";
+import { type Host, Pair } from "./support/pair.ts";
+
+/** Moves a machine and expects that all goes well. */
+async function move(
+  pair: Pair,
+  machine: RunningMachine,
+  from: Host,
+  to: Host,
+  settings: MigrationSettingsInput = {},
+): Promise<{ arrived: RunningMachine; report: MigrationReport; events: MigrationEvent[] }> {
+  const migration = pair.migration(machine, from, to, settings);
+  const events: MigrationEvent[] = [];
+  migration.onEvent((event) => events.push(event));
+  const result = to.nextResult();
+  const report = await migration.run();
+  assert.equal(report.outcome, "completed", JSON.stringify(report.error));
+  const { machine: arrived } = await result;
+  assert.ok(arrived !== null);
+  return { arrived, report, events };
+}
+
+for (const version of qemuVersions()) {
+  const variants: [string, MigrationSettingsInput][] = [
+    ["pre-copy", {}],
+    ["stop-and-copy", { strategy: "stop-and-copy" }],
+    ["pre-copy with contents from QEMU's stream", { contents: "stream" }],
+    ["pre-copy without compression", { compression: "none" }],
+    ["pre-copy over one connection", { bulkConnections: 1 }],
+  ];
+
+  test(`QEMU ${version}: a busy guest moves`, async (t) => {
+    await using pair = await Pair.open(version);
+    let machine = await pair.start(pair.a, guestMachine());
+    await loadGuest(machine, BUSY);
+    await assertWhole(machine);
+    let [from, to] = [pair.a, pair.b];
+    for (const [name, settings] of variants) {
+      await t.test(`by ${name}`, async () => {
+        const { arrived, report } = await move(pair, machine, from, to, settings);
+        assert.equal(machine.runs, false, "the source's QEMU has ended");
+        assert.ok(report.sourceEnded);
+        assert.ok(report.downtimeMs !== null && report.downtimeMs > 0);
+        assert.ok(report.pages.sent >= BUSY.holdBytes / 4096, "what the guest holds was sent");
+        machine = arrived;
+        [from, to] = [to, from];
+        await assertWhole(machine);
+      });
+    }
+  });
+
+  test(`QEMU ${version}: a paused guest arrives paused and goes on when continued`, async () => {
+    await using pair = await Pair.open(version);
+    const machine = await pair.start(pair.a, guestMachine());
+    await loadGuest(machine, BUSY);
+    await machine.qmp.execute("stop");
+    const { arrived } = await move(pair, machine, pair.a, pair.b);
+    assert.equal((await arrived.qmp.execute("query-status")).running, false);
+    await arrived.qmp.execute("cont");
+    await assertWhole(arrived);
+  });
+}
+
+test("a live migration made two passes or more and its events tell the story in order", async () => {
+  await using pair = await Pair.open(qemuVersions()[0]!);
+  const machine = await pair.start(pair.a, guestMachine());
+  await loadGuest(machine, BUSY);
+  const { report, events } = await move(pair, machine, pair.a, pair.b);
+  assert.ok(report.rounds >= 2, `${report.rounds} rounds`);
+  assert.ok(report.pages.resent > 0);
+  const phases = events.filter((event) => event.type === "phase").map((event) => event.phase);
+  assert.deepEqual(phases, ["setup", "live", "switchover", "completed"]);
+  assert.ok(events.some((event) => event.type === "progress" && event.owedPages > 0));
+  assert.equal(events.at(-1)?.type, "report");
+  assert.ok(events.every((event, index) => index === 0 || event.atMs >= events[index - 1]!.atMs));
+});

@@ -1,0 +1,52 @@
+import assert from "node:assert/strict";
+import { GuestControl, type LoadSettings } from "../../src/lab/guest-control.ts";
+import { guestImage } from "../../src/lab/toolchain.ts";
+import type { Machine } from "../../src/qemu/machine.ts";
+import { parseMachineFile } from "../../src/qemu/machine-file.ts";
+import type { RunningMachine } from "../../src/qemu/running-machine.ts";
+
+/** The virtio-serial port that the load generator takes commands on. */
+const CONTROL_CHANNEL = "org.godwit.lab.0";
+
+/** 256 MiB and 8 KiB: not a multiple of 256 KiB, as every TCG guest's memory must not be. */
+const MEMORY = "262152KiB";
+
+/** A machine with the test guest in it and what `more` adds as YAML. */
+export function guestMachine(more = "", name = "web", memory = MEMORY): Machine {
+  const { kernel, initrd } = guestImage();
+  return parseMachineFile(`name: ${name}
+memory: ${memory}
+kernel: ${kernel}
+initrd: ${initrd}
+append: "console=ttyS0 quiet"
+channels: [{name: ${CONTROL_CHANNEL}}]
+${more}`);
+}
+
+/** Speaks with the guest in a machine, wherever that runs. */
+export function speakWith(machine: RunningMachine): Promise<GuestControl> {
+  return GuestControl.overSerial(machine.channelPath(CONTROL_CHANNEL));
+}
+
+/** Has the guest hold and dirty memory; resolves when it does. */
+export async function loadGuest(machine: RunningMachine, load: LoadSettings): Promise<void> {
+  using guest = await speakWith(machine);
+  await guest.load(load);
+  await guest.waitUntilReady();
+}
+
+/** The load that most tests use: half of the memory held, 16 MiB of it dirtied all the time. */
+export const BUSY: LoadSettings = {
+  holdBytes: 128 * 1024 ** 2,
+  content: "text",
+  hotBytes: 16 * 1024 ** 2,
+  dirtyBytesPerSecond: 30e6,
+};
+
+/** The guest's own word that no page of what it holds is torn, stale or lost. */
+export async function assertWhole(machine: RunningMachine): Promise<void> {
+  using guest = await speakWith(machine);
+  const verdict = await guest.verify();
+  assert.equal(verdict.bad, 0, JSON.stringify(verdict));
+  assert.ok(verdict.pages > 0, "the guest holds nothing: the check means nothing");
+}
