@@ -1,8 +1,11 @@
 import { z } from "zod";
 import type { ErrorCode } from "../../base/errors.ts";
 
-/** Names of machines, hosts and types: DNS names end at 253 characters, QEMU's at less. */
-export const nameField = z.string().min(1).max(255);
+/** Names of machines, hosts and types: DNS names end at 253 characters, QEMU's at less. Safe to print. */
+export const nameField = z
+  .string()
+  .max(255)
+  .regex(/^\P{Cc}+$/u);
 
 /** A migration's identity, chosen by the source: letters that are safe in file names and logs. */
 export const migrationIdField = z.string().regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/);

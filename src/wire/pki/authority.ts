@@ -33,12 +33,15 @@ export interface Validity {
   readonly notAfter?: Date;
 }
 
-/** A new authority: a self-signed ECDSA P-256 certificate that may sign certificates and nothing else. */
+/**
+ * A new authority: a self-signed ECDSA P-256 certificate that may sign certificates and nothing else.
+ * @throws GodwitError `GODWIT_PKI_NAME`
+ */
 export async function createAuthority(name: string, validity: Validity = {}): Promise<Issued> {
   const keys = await generateKeys();
   const certificate = await x509.X509CertificateGenerator.createSelfSigned({
     serialNumber: serialNumber(),
-    name: [{ CN: [checkName(name)] }, { O: ["Godwit"] }],
+    name: [{ CN: [checkAuthorityName(name)] }, { O: ["Godwit"] }],
     keys,
     signingAlgorithm: ALGORITHM,
     ...period(validity, AUTHORITY_DAYS),
@@ -147,6 +150,13 @@ function serialNumber(): string {
   const bytes = randomBytes(16);
   bytes[0] = (bytes.readUInt8(0) & 0x3f) | 0x40;
   return bytes.toString("hex");
+}
+
+function checkAuthorityName(name: string): string {
+  if (/^[A-Za-z0-9]([A-Za-z0-9 ._-]{0,62}[A-Za-z0-9])?$/.test(name)) return name;
+  throw new GodwitError("GODWIT_PKI_NAME", `"${name}" can't be an authority's name`, {
+    advice: "use letters, digits, blanks, dots and hyphens, at most 64",
+  });
 }
 
 function checkName(name: string): string {

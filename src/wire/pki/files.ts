@@ -26,7 +26,7 @@ export async function initAuthority(
 ): Promise<WrittenFiles> {
   const files = { certPath: join(folder, "ca.crt"), keyPath: join(folder, "ca.key") };
   await refuseExisting(files, options);
-  return write(folder, files, await createAuthority(name.replaceAll(" ", "-")));
+  return write(folder, files, await createAuthority(name));
 }
 
 /**
@@ -57,7 +57,7 @@ export async function issueOperatorFiles(
 }
 
 async function filesFor(folder: string, name: string, options: WriteOptions): Promise<WrittenFiles> {
-  if (name === "ca" || !/^[A-Za-z0-9][A-Za-z0-9._-]*$/.test(name)) {
+  if (name === "ca" || !/^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/.test(name)) {
     throw new GodwitError("GODWIT_PKI_NAME", `"${name}" can't be the name of a certificate`, {
       advice: 'use letters, digits, dots and hyphens; "ca" is the authority itself',
     });
