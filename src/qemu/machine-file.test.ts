@@ -45,7 +45,7 @@ test("the least that a machine needs gets every default", () => {
     machine: "pc",
     accelerator: "tcg",
     cpu: "qemu64",
-    hpet: false,
+    hpet: true,
     disks: [],
     nics: [],
     memoryBackend: { kind: "private" },
@@ -69,6 +69,12 @@ test("every key is read, and relative paths are relative to the file", () => {
   );
   assert.deepEqual(machine.memoryBackend, { kind: "file", directory: "/dev/shm" });
   assert.equal(machine.nics[1]?.mac, "52:54:00:ab:cd:ef");
+});
+
+test("the HPET is on under TCG and off under KVM unless the file says otherwise", () => {
+  const hpet = (yaml: string) => parseMachineFile(`${MINIMAL}${yaml}`).hpet;
+  assert.deepEqual([hpet("accelerator: tcg"), hpet("accelerator: kvm")], [true, false]);
+  assert.deepEqual([hpet("hpet: false"), hpet("accelerator: kvm\nhpet: true")], [false, true]);
 });
 
 test("a MAC address that is not given follows from the machine's name and the NIC's number alone", () => {

@@ -88,10 +88,13 @@ export function parseMachineFile(text: string, origin: MachineFileOrigin = {}): 
 
   const file = machineFileSchema.safeParse(value);
   if (!file.success) throw new MachineFileError(fileName, file.error.issues.map(problemOf));
-  const { memory, nics, ...rest } = file.data;
+  const { memory, hpet, nics, ...rest } = file.data;
   const complete: Machine = {
     ...rest,
     memoryBytes: memory,
+    // Linux under TCG without it reads the slow ACPI timer; under KVM it has a better clock, and an HPET's counter
+    // can wrap while a guest waits for a page, which then stalls it for seconds.
+    hpet: hpet ?? rest.accelerator === "tcg",
     nics: nics.map((nic, index) => ({ ...nic, mac: nic.mac ?? derivedMacAddress(rest.name, index) })),
   };
   return withAbsolutePaths(complete, baseFolder);

@@ -51,7 +51,6 @@ const machineShape = {
       "not a CPU model; write for example qemu64, max or Nehalem,+aes",
     )
     .default("qemu64"),
-  hpet: z.boolean().default(false),
   kernel: pathSchema.optional(),
   initrd: pathSchema.optional(),
   append: z.string().max(2047, "the kernel takes at most 2047 characters").refine(hasNoNul).optional(),
@@ -69,7 +68,7 @@ const memoryBytesSchema = z
   .max(MAX_MEMORY_BYTES, "at most 1 TiB")
   .multipleOf(MEMORY_STEP_BYTES, "memory must be a multiple of 8 KiB");
 
-/** What a machine file may say; `memory` and missing MAC addresses are resolved by `parseMachineFile`. */
+/** What a machine file may say; `hpet` and missing MAC addresses are resolved by `parseMachineFile`. */
 export const machineFileSchema = strict({
   ...machineShape,
   memory: z
@@ -77,6 +76,7 @@ export const machineFileSchema = strict({
     .regex(/[A-Za-z]\s*$/, "write an amount with its unit, for example 512MiB")
     .transform(toBytes)
     .pipe(memoryBytesSchema),
+  hpet: z.boolean().optional(),
   nics: z.array(fileNicSchema).max(MAX_NICS).default([]),
 }).superRefine(refuseContradictions);
 
@@ -84,6 +84,7 @@ export const machineFileSchema = strict({
 export const machineSchema = strict({
   ...machineShape,
   memoryBytes: memoryBytesSchema,
+  hpet: z.boolean(),
   nics: z.array(nicSchema).max(MAX_NICS).default([]),
 })
   .superRefine(refuseContradictions)

@@ -43,7 +43,7 @@ const KNOWN_FAILURES: readonly KnownFailure[] = [
     advice: "create the tap interface for this user first, or run as root",
   },
   {
-    pattern: /Could not lock PID file|cannot create PID file/,
+    pattern: /cannot (create|lock) PID file/,
     code: "GODWIT_MACHINE_RUNNING",
     advice: "a QEMU already runs in this state folder",
   },
