@@ -1,17 +1,11 @@
-/** The agents' HTTPS API in the lab. */
-export const API_PORT = 7480;
-/** The agents' wire port: the default of the product. */
-export const WIRE_PORT = 7481;
-/** Where a stock QEMU listens for a migration from the other host. */
-export const QEMU_MIGRATION_PORT = 7490;
-/** The source agent's bulk listeners, taken from this range when a simulator stands between the hosts. */
-export const BULK_PORTS = { first: 7500, last: 7531 } as const;
+import { DEFAULT_API_PORT, DEFAULT_BULK_PORTS, DEFAULT_WIRE_PORT } from "../agent/config.ts";
 
-/** Every port that a link simulator between the hosts must stand in for. */
+/** Where a stock QEMU listens for a migration from the other host. */
+export const QEMU_MIGRATION_PORT = 7500;
+
+/** Every port that a link simulator between the hosts must stand in for: the agents' defaults, and QEMU's. */
 export function simulatedPorts(): number[] {
-  const bulk = Array.from(
-    { length: BULK_PORTS.last - BULK_PORTS.first + 1 },
-    (_, at) => BULK_PORTS.first + at,
-  );
-  return [API_PORT, WIRE_PORT, QEMU_MIGRATION_PORT, ...bulk];
+  const { from, to } = DEFAULT_BULK_PORTS;
+  const bulk = Array.from({ length: to - from + 1 }, (_, at) => from + at);
+  return [DEFAULT_API_PORT, DEFAULT_WIRE_PORT, QEMU_MIGRATION_PORT, ...bulk];
 }

@@ -1,0 +1,123 @@
+import { dirname } from "node:path";
+import { DEFAULT_WIRE_PORT } from "../agent/config.ts";
+import type { MachineInfo } from "../agent/schemas.ts";
+import { asGodwitError, type ErrorRecord, GodwitError } from "../base/errors.ts";
+import type { MigrationReport } from "../migration/report.ts";
+import type { MigrationSettingsInput } from "../migration/settings.ts";
+import { channelSocket } from "../qemu/state-paths.ts";
+import { type Engine, type EngineMove, type MoveOptions, noFigures } from "./engine.ts";
+import type { LabHost } from "./host.ts";
+import type { Hosts } from "./hosts.ts";
+import type { LabAgent, LabAgents } from "./lab-agent.ts";
+import { processorSeconds } from "./process-cpu.ts";
+
+/** What Godwit is told. */
+export interface GodwitEngineOptions {
+  readonly hosts: Hosts;
+  readonly agents: LabAgents;
+  /** The guest, as YAML. Its first channel is the control channel. */
+  readonly machineFile: string;
+  readonly settings: MigrationSettingsInput;
+}
+
+/** Godwit as its users have it: two agents, spoken to over their API. */
+export class GodwitEngine implements Engine {
+  readonly name = "godwit";
+  readonly #options: GodwitEngineOptions;
+  #where: LabHost;
+  #machine: MachineInfo;
+
+  private constructor(options: GodwitEngineOptions, machine: MachineInfo) {
+    this.#options = options;
+    this.#where = options.hosts.a;
+    this.#machine = machine;
+  }
+
+  /** Starts the guest on host a. @throws GodwitError the agent's */
+  static async start(options: GodwitEngineOptions): Promise<GodwitEngine> {
+    const machine = await options.agents.a.client.startMachine(options.machineFile);
+    return new GodwitEngine(options, machine);
+  }
+
+  get where(): LabHost {
+    return this.#where;
+  }
+
+  get controlPath(): string {
+    return channelSocket(this.#folder, 0);
+  }
+
+  get qemuVersion(): string {
+    return this.#machine.qemuVersion ?? "unknown";
+  }
+
+  get logPaths(): readonly string[] {
+    const { a, b } = this.#options.agents;
+    return [this.#machine.logPath, `${this.#folder}/serial.log`, a.logPath, b.logPath].filter(
+      (path) => path !== null,
+    );
+  }
+
+  async move(options: MoveOptions = {}): Promise<EngineMove> {
+    const { hosts, agents, settings } = this.#options;
+    const source = agents.of(this.#where);
+    const destinationHost = hosts.peerOf(this.#where);
+    const destination = agents.of(destinationHost);
+    const before = [processorSeconds(source.pid), processorSeconds(destination.pid)] as const;
+    try {
+      const report = await follow(source, destination, this.#where, settings, this.#machine.name, options);
+      const cpu = {
+        sourceSeconds: processorSeconds(source.pid) - before[0],
+        destinationSeconds: processorSeconds(destination.pid) - before[1],
+      };
+      if (report.outcome === "completed") {
+        this.#machine = await destination.client.machine(this.#machine.name, signalOf(options));
+        this.#where = destinationHost;
+      }
+      const { outcome, totalMs, liveMs, setupMs, downtimeMs, pages, rounds, sourceEnded } = report;
+      const error = report.error as ErrorRecord | null;
+      return { outcome, totalMs, liveMs, setupMs, downtimeMs, pages, rounds, sourceEnded, cpu, error };
+    } catch (error) {
+      if (options.signal?.aborted === true) throw error;
+      return { outcome: "failed", ...noFigures, error: asGodwitError(error, "GODWIT_LAB_MOVE").toJSON() };
+    }
+  }
+
+  /** Its QEMUs end with the agents, which are others'. */
+  async [Symbol.asyncDispose](): Promise<void> {}
+
+  get #folder(): string {
+    return dirname(this.#machine.logPath ?? "/nowhere/qemu.log");
+  }
+}
+
+async function follow(
+  source: LabAgent,
+  destination: LabAgent,
+  from: LabHost,
+  settings: MigrationSettingsInput,
+  machine: string,
+  options: MoveOptions,
+): Promise<MigrationReport> {
+  const { id } = await source.client.migrate(
+    {
+      machine,
+      destination: { host: from.peerAddress, port: DEFAULT_WIRE_PORT, name: destination.name },
+      settings,
+    },
+    signalOf(options),
+  );
+  for await (const event of source.client.events(id, signalOf(options))) {
+    options.onEvent?.(event);
+    if (event.type === "report") return event.report;
+  }
+  options.signal?.throwIfAborted();
+  throw new GodwitError("GODWIT_LAB_MOVE", `the events of migration ${id} ended without a report`, {
+    side: "source",
+    advice: `see ${source.logPath}`,
+  });
+}
+
+function signalOf(options: MoveOptions): { signal?: AbortSignal } {
+  return options.signal === undefined ? {} : { signal: options.signal };
+}

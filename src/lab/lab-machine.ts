@@ -1,0 +1,46 @@
+import { stringify } from "yaml";
+import { type Machine, parseMachineFile } from "../qemu/index.ts";
+import type { Hosts } from "./hosts.ts";
+import { labAddresses } from "./namespace-network.ts";
+import { oddMemoryBytes } from "./odd-memory.ts";
+import { type GuestImage, guestImage } from "./toolchain.ts";
+
+/** The name of the lab's guest. */
+export const LAB_MACHINE_NAME = "guest";
+
+/** The virtio-serial port by which the load generator takes commands; it needs no network. */
+export const CONTROL_CHANNEL = "org.godwit.lab.0";
+
+/** What the lab's guest shall be like. */
+export interface LabMachineOptions {
+  /** Made odd by the rule of `odd-memory.ts`. */
+  readonly memoryBytes: number;
+  readonly vcpus?: number;
+  readonly name?: string;
+  /** More for its machine file: disks, another memory backend … */
+  readonly more?: Readonly<Record<string, unknown>>;
+  readonly image?: GuestImage;
+}
+
+/** The machine file of the lab's guest on these hosts, as YAML text. */
+export function labMachineFile(hosts: Hosts, options: LabMachineOptions): string {
+  const image = options.image ?? guestImage();
+  const { guest, guestPrefixBits, client } = labAddresses;
+  const network = `godwit.ip=${guest}/${guestPrefixBits} godwit.gw=${client}`;
+  return stringify({
+    name: options.name ?? LAB_MACHINE_NAME,
+    memory: `${oddMemoryBytes(options.memoryBytes) / 1024}KiB`,
+    vcpus: options.vcpus ?? 1,
+    kernel: image.kernel,
+    initrd: image.initrd,
+    append: `console=ttyS0 quiet ${hosts.a.tap === null ? "" : network}`.trim(),
+    nics: [{ backend: hosts.a.tap === null ? { kind: "user" } : { kind: "tap", interface: hosts.a.tap } }],
+    channels: [{ name: CONTROL_CHANNEL }],
+    ...options.more,
+  });
+}
+
+/** The same, read. */
+export function labMachine(hosts: Hosts, options: LabMachineOptions): Machine {
+  return parseMachineFile(labMachineFile(hosts, options));
+}

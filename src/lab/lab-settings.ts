@@ -1,0 +1,137 @@
+import { z } from "zod";
+import { GodwitError } from "../base/errors.ts";
+import { parseBytes, parseBytesPerSecond, parseMilliseconds } from "../base/units.ts";
+import { compressionNames, contentSourceNames, strategyNames } from "../migration/settings.ts";
+
+/** Who moves the guest: Godwit's agents, or stock QEMU to stock QEMU as the baseline. */
+export const engineNames = ["godwit", "qemu"] as const;
+
+/** What the guest's memory holds besides the held part: never touched, or used and given back before. */
+export const freeMemoryNames = ["used", "untouched"] as const;
+
+/** One measured run, complete. Sizes in bytes, times in milliseconds. */
+export interface LabSettings {
+  readonly engine: (typeof engineNames)[number];
+  readonly strategy: string;
+  /** As asked for; the guest gets the next size that is safe under TCG, see `odd-memory.ts`. */
+  readonly memoryBytes: number;
+  readonly vcpus: number;
+  readonly holdBytes: number;
+  readonly content: "random" | "text";
+  readonly freeMemory: (typeof freeMemoryNames)[number];
+  readonly dirtyBytesPerSecond: number;
+  readonly hotBytes: number;
+  /** Null: the link is not shaped. */
+  readonly linkBytesPerSecond: number | null;
+  readonly latencyMs: number;
+  readonly downtimeLimitMs: number;
+  /** A version that set-up knows, or the path of a binary. */
+  readonly qemu: string;
+  /** Of stock QEMU on both sides, switched on. */
+  readonly capabilities: readonly string[];
+  /** Of stock QEMU on both sides, by QEMU's names. */
+  readonly parameters: Readonly<Record<string, string | number>>;
+  readonly compression: (typeof compressionNames)[number];
+  readonly contents: (typeof contentSourceNames)[number];
+  readonly bandwidthBytesPerSecond: number | null;
+  /** Times there and back; 0 is one move from a to b. */
+  readonly roundTrips: number;
+}
+
+const textSchema = z.object({
+  engine: z.enum(engineNames).default("godwit"),
+  strategy: z.enum(strategyNames).optional(),
+  memory: z.string().default("1GiB"),
+  vcpus: z.coerce.number().int().min(1).max(16).default(1),
+  hold: z.string().default("50%"),
+  content: z.enum(["random", "text"]).default("text"),
+  freeMemory: z.enum(freeMemoryNames).default("used"),
+  dirty: z.string().default("0"),
+  hot: z.string().default("64MiB"),
+  link: z.string().default("1Gbit/s"),
+  latency: z.string().default("0ms"),
+  // QEMU's own default, and so Godwit's.
+  downtimeLimit: z.string().default("300ms"),
+  qemu: z.string().default("10.0"),
+  capabilities: z.string().optional(),
+  parameters: z.string().optional(),
+  compression: z.enum(compressionNames).default("auto"),
+  contents: z.enum(contentSourceNames).default("auto"),
+  bandwidth: z.string().optional(),
+  roundTrips: z.coerce.number().int().min(0).max(1000).default(0),
+});
+
+/** A run's settings as they stand on a command line. */
+export type LabSettingsText = z.input<typeof textSchema>;
+
+/**
+ * Reads a run's settings from text.
+ * @throws GodwitError `GODWIT_LAB_OPTION`, `GODWIT_BAD_QUANTITY`
+ */
+export function readLabSettings(text: LabSettingsText): LabSettings {
+  const parsed = textSchema.safeParse(text);
+  if (!parsed.success) {
+    const issue = parsed.error.issues[0];
+    throw badOption(`--${dashed(String(issue?.path[0] ?? "?"))}: ${issue?.message ?? "?"}`);
+  }
+  const { data } = parsed;
+  const memoryBytes = parseBytes(data.memory);
+  if (data.engine === "qemu" && data.strategy !== undefined && data.strategy !== "pre-copy") {
+    throw badOption(`--strategy ${data.strategy}: the engine qemu knows pre-copy only`);
+  }
+  if (data.engine === "godwit" && (data.capabilities ?? data.parameters) !== undefined) {
+    throw badOption("--capabilities and --parameters are for the engine qemu");
+  }
+  return {
+    engine: data.engine,
+    strategy: data.strategy ?? "pre-copy",
+    memoryBytes,
+    vcpus: data.vcpus,
+    holdBytes: share(data.hold, memoryBytes),
+    content: data.content,
+    freeMemory: data.freeMemory,
+    dirtyBytesPerSecond: parseBytesPerSecond(data.dirty),
+    hotBytes: share(data.hot, memoryBytes),
+    linkBytesPerSecond: data.link === "unlimited" ? null : parseBytesPerSecond(data.link),
+    latencyMs: parseMilliseconds(data.latency),
+    downtimeLimitMs: parseMilliseconds(data.downtimeLimit),
+    qemu: data.qemu,
+    capabilities: list(data.capabilities),
+    parameters: Object.fromEntries(list(data.parameters).map(parameter)),
+    compression: data.compression,
+    contents: data.contents,
+    bandwidthBytesPerSecond: data.bandwidth === undefined ? null : parseBytesPerSecond(data.bandwidth),
+    roundTrips: data.roundTrips,
+  };
+}
+
+/** `50%` of the memory, or an amount. Whole pages. */
+function share(text: string, memoryBytes: number): number {
+  const percent = /^(\d+(?:\.\d+)?)%$/.exec(text.trim())?.[1];
+  const bytes = percent === undefined ? parseBytes(text) : (memoryBytes * Number(percent)) / 100;
+  if (bytes > memoryBytes) throw badOption(`${text} is more than the guest's memory`);
+  return Math.floor(bytes / 4096) * 4096;
+}
+
+function list(text: string | undefined): string[] {
+  return (text ?? "").split(",").filter((word) => word !== "");
+}
+
+function parameter(word: string): [string, string | number] {
+  const [name, value, ...rest] = word.split("=");
+  if (name === undefined || value === undefined || rest.length > 0) {
+    throw badOption(`--parameters: "${word}" is not name=value`);
+  }
+  return [name, /^\d+$/.test(value) ? Number(value) : value];
+}
+
+function dashed(name: string): string {
+  return name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
+}
+
+function badOption(what: string): GodwitError {
+  return new GodwitError("GODWIT_LAB_OPTION", what, {
+    side: "local",
+    advice: "see npm run lab -- migrate --help",
+  });
+}

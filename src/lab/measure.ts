@@ -1,0 +1,156 @@
+import { setTimeout as delay } from "node:timers/promises";
+import { asGodwitError } from "../base/errors.ts";
+import type { Engine, EngineMove, MoveOptions } from "./engine.ts";
+import type { GuestStatus } from "./guest-answers.ts";
+import { damageOf, type GuestLoad, steady, withGuest } from "./guest-load.ts";
+import type { Hosts } from "./hosts.ts";
+import type { LabResult } from "./lab-result.ts";
+import { machineFacts } from "./machine-facts.ts";
+import type { Probe } from "./probe.ts";
+
+/** The silence of the client is listened to for this long before a move, so that its noise is known. */
+const NOISE_MS = 2000;
+
+/** After a move the guest must answer the client within this, or it is dead. */
+const ANSWER_TIMEOUT_MS = 30_000;
+
+/** Then the client listens on for this long: what comes right after the resume belongs to the pause, too. */
+const AFTERMATH_MS = 1000;
+
+/** What is measured, and with what. */
+export interface Measurement extends MoveOptions {
+  readonly hosts: Hosts;
+  readonly engine: Engine;
+  readonly probe: Probe | null;
+  readonly load: Pick<GuestLoad, "dirtyBytesPerSecond" | "holdBytes">;
+  /** What the result says about how it came to be. */
+  readonly about: Pick<LabResult, "strategy" | "settings" | "versions">;
+}
+
+/**
+ * Moves the guest to the other host and measures it: the guest checks itself before and after, the client outside
+ * listens, the link counts. A move that fails is a result; only the lab's own failures are thrown.
+ */
+export async function measureMove(what: Measurement): Promise<LabResult> {
+  const { hosts, engine, probe, signal, onEvent } = what;
+  const direction = engine.where === hosts.a ? "a-to-b" : "b-to-a";
+  const machine = machineFacts();
+  const before = await checkGuest(what);
+  const status = await steadyGuest(what);
+  const noise = await listen(probe, signal);
+  const linkBefore = await hosts.linkBytes();
+  const beginMs = Date.now();
+  const move = await engine.move({
+    ...(signal === undefined ? {} : { signal }),
+    ...(onEvent === undefined ? {} : { onEvent }),
+  });
+  const endMs = Date.now();
+  const linkAfter = await hosts.linkBytes();
+  const client = probe === null ? null : await hearAgain(probe, { beginMs, endMs, signal });
+  const after = move.outcome === "in-doubt" ? null : await checkGuest(what);
+  const aToB = linkAfter.aToB - linkBefore.aToB;
+  const bToA = linkAfter.bToA - linkBefore.bToA;
+  const forwardBytes = direction === "a-to-b" ? aToB : bToA;
+  const backwardBytes = direction === "a-to-b" ? bToA : aToB;
+  return {
+    outcome: move.outcome,
+    engine: engine.name,
+    strategy: what.about.strategy,
+    direction,
+    startedAt: new Date(beginMs).toISOString(),
+    ...figuresOf(move),
+    pauseSeenMs: client === null || !client.answeredAgain ? null : client.longestSilenceMs,
+    bytesOnWire: forwardBytes + backwardBytes,
+    link: { forwardBytes, backwardBytes },
+    guestVerified: after === null ? null : before.ok && after.ok,
+    guestDamage: [before.damage, after?.damage].find((damage) => damage != null) ?? null,
+    load: loadOf(status),
+    client:
+      client === null
+        ? null
+        : {
+            probes: client.sent,
+            lost: client.lost,
+            roundTripMs: client.roundTripMs,
+            noiseMs: noise?.longestSilenceMs ?? null,
+            ownStallMs: client.longestOwnStallMs,
+          },
+    machine,
+    versions: what.about.versions,
+    settings: what.about.settings,
+    hosts: hosts.kind,
+    error: move.error,
+  };
+}
+
+function figuresOf(move: EngineMove) {
+  const { totalMs, liveMs, setupMs, downtimeMs, pages, rounds, sourceEnded, cpu } = move;
+  return { totalMs, liveMs, setupMs, downtimeMs, pages, rounds, sourceEnded, cpu };
+}
+
+function loadOf(status: GuestStatus | null): LabResult["load"] {
+  if (status === null) return null;
+  return {
+    holdBytes: status.holdBytes,
+    dirtyBytesPerSecond: status.dirty.achievedBytesPerSecond,
+    dirtyAreaBytes: status.dirty.areaBytes,
+  };
+}
+
+async function checkGuest({
+  engine,
+  load,
+  signal,
+}: Measurement): Promise<{ ok: boolean; damage: string | null }> {
+  try {
+    return await withGuest(
+      engine.controlPath,
+      async (guest) => {
+        const waiting = signal === undefined ? {} : { signal };
+        if (load.holdBytes === 0) await guest.ping(waiting);
+        const damage = load.holdBytes === 0 ? null : damageOf(await guest.verify(waiting));
+        return { ok: damage === null, damage };
+      },
+      signal,
+    );
+  } catch (error) {
+    signal?.throwIfAborted();
+    return { ok: false, damage: asGodwitError(error, "GODWIT_LAB_GUEST").message };
+  }
+}
+
+async function steadyGuest({ engine, load, signal }: Measurement): Promise<GuestStatus | null> {
+  try {
+    return await withGuest(engine.controlPath, (guest) => steady(guest, load, signal), signal);
+  } catch {
+    signal?.throwIfAborted();
+    return null;
+  }
+}
+
+async function listen(probe: Probe | null, signal: AbortSignal | undefined) {
+  if (probe === null) return null;
+  const fromMs = Date.now();
+  await probe.answeredAfter(fromMs, {
+    timeoutMs: ANSWER_TIMEOUT_MS,
+    ...(signal === undefined ? {} : { signal }),
+  });
+  await delay(NOISE_MS, undefined, signal === undefined ? {} : { signal });
+  return probe.look(fromMs, Date.now());
+}
+
+async function hearAgain(
+  probe: Probe,
+  move: { beginMs: number; endMs: number; signal: AbortSignal | undefined },
+) {
+  const { beginMs, endMs, signal } = move;
+  const waiting = signal === undefined ? {} : { signal };
+  try {
+    await probe.answeredAfter(endMs, { timeoutMs: ANSWER_TIMEOUT_MS, ...waiting });
+  } catch {
+    signal?.throwIfAborted();
+  }
+  const heardMs = Date.now();
+  await delay(AFTERMATH_MS, undefined, waiting);
+  return probe.look(beginMs, heardMs);
+}

@@ -1,0 +1,143 @@
+import { existsSync, readFileSync } from "node:fs";
+import { basename } from "node:path";
+import { softwareVersion } from "../agent/version.ts";
+import { GodwitError } from "../base/errors.ts";
+import type { MigrationEvent } from "../migration/events.ts";
+import type { Engine } from "./engine.ts";
+import { GodwitEngine } from "./godwit-engine.ts";
+import { type GuestLoad, loadGuest } from "./guest-load.ts";
+import { type Hosts, makeHosts } from "./hosts.ts";
+import { startLabAgents } from "./lab-agent.ts";
+import { labMachine, labMachineFile } from "./lab-machine.ts";
+import type { LabResult } from "./lab-result.ts";
+import type { LabSettings } from "./lab-settings.ts";
+import { measureMove } from "./measure.ts";
+import { labAddresses } from "./namespace-network.ts";
+import { Probe } from "./probe.ts";
+import { QemuEngine } from "./qemu-engine.ts";
+import { RunFolder, sweepStaleFolders } from "./run-folder.ts";
+import { guestImage, type QemuVersion, qemuBuild, qemuVersions } from "./toolchain.ts";
+
+/** The guest's UDP echo. */
+const ECHO_PORT = 7;
+
+/** How a run is followed. */
+export interface RunOptions {
+  readonly signal?: AbortSignal;
+  /** What happens now, for people. */
+  say?(text: string): void;
+  /** The progress of the move that goes on. */
+  onEvent?(event: MigrationEvent): void;
+  /** Each result as soon as it is there. */
+  onResult?(result: LabResult): void;
+  /** Writes every probe of the client into this file. */
+  readonly probeFile?: string;
+}
+
+/**
+ * One run of the lab: hosts, a guest under load, the moves that the settings ask for, teardown in all cases. After
+ * a move that did not complete the rest is left out.
+ */
+export async function runLab(settings: LabSettings, options: RunOptions = {}): Promise<LabResult[]> {
+  const { signal, say = () => {} } = options;
+  const waiting = signal === undefined ? {} : { signal };
+  await sweepStaleFolders();
+  using folder = new RunFolder();
+  await using hosts = await makeHosts({
+    bytesPerSecond: settings.linkBytesPerSecond,
+    latencyMs: settings.latencyMs,
+    ...waiting,
+  });
+  await using parts = new AsyncDisposableStack();
+  const load: GuestLoad = settings;
+  say(`start the guest on host a of two ${hosts.kind}`);
+  const engine = parts.use(await startEngine(settings, { hosts, folder, parts }, signal));
+  await loadGuest(engine.controlPath, load, { ...waiting, say }).catch((error: unknown) => {
+    signal?.throwIfAborted();
+    throw explainWithLogs(error, engine);
+  });
+  const probe =
+    hosts.client === null
+      ? null
+      : parts.use(await Probe.start(hosts.client, { host: labAddresses.guest, port: ECHO_PORT }));
+  const versions = {
+    godwit: softwareVersion,
+    qemu: engine.qemuVersion,
+    node: process.version,
+    guestKernel: guestImage().kernelRelease,
+  };
+  const about = { strategy: settings.strategy, settings: { ...settings }, versions };
+  const results: LabResult[] = [];
+  const moves = Math.max(1, settings.roundTrips * 2);
+  for (let move = 1; move <= moves; move += 1) {
+    say(`move ${move} of ${moves}: from host ${engine.where.name}`);
+    const result = await measureMove({
+      ...{ hosts, engine, probe, load, about, ...waiting },
+      ...(options.onEvent === undefined ? {} : { onEvent: options.onEvent }),
+    });
+    results.push(result);
+    options.onResult?.(result);
+    if (result.outcome !== "completed" || result.guestVerified !== true) break;
+  }
+  if (options.probeFile !== undefined) await probe?.save(options.probeFile);
+  return results;
+}
+
+/** A version that set-up knows, or the path of a binary. @throws GodwitError `GODWIT_SETUP_MISSING`, `GODWIT_LAB_OPTION` */
+export function qemuBinary(wanted: string): string {
+  if (wanted.includes("/")) {
+    if (existsSync(wanted)) return wanted;
+    throw new GodwitError("GODWIT_LAB_OPTION", `--qemu: there is no ${wanted}`, { side: "local" });
+  }
+  const known: readonly string[] = ["10.0", "7.2"];
+  if (known.includes(wanted)) return qemuBuild(wanted as QemuVersion).binary;
+  throw new GodwitError(
+    "GODWIT_LAB_OPTION",
+    `--qemu: "${wanted}" is neither a path nor ${known.join(" or ")}`,
+    {
+      side: "local",
+      advice: `here are: ${qemuVersions().join(", ")}`,
+    },
+  );
+}
+
+async function startEngine(
+  settings: LabSettings,
+  parts: { hosts: Hosts; folder: RunFolder; parts: AsyncDisposableStack },
+  signal: AbortSignal | undefined,
+): Promise<Engine> {
+  const { hosts, folder } = parts;
+  const machine = { memoryBytes: settings.memoryBytes, vcpus: settings.vcpus };
+  const binary = qemuBinary(settings.qemu);
+  if (settings.engine === "qemu") {
+    const { downtimeLimitMs, bandwidthBytesPerSecond, capabilities, parameters } = settings;
+    return QemuEngine.start({
+      ...{ hosts, folder, binary, machine: labMachine(hosts, machine) },
+      ...{ downtimeLimitMs, bandwidthBytesPerSecond, capabilities, parameters },
+      ...(signal === undefined ? {} : { signal }),
+    });
+  }
+  const agents = parts.parts.use(await startLabAgents(hosts, { folder, qemu: binary }));
+  const { strategy, downtimeLimitMs, compression, contents, bandwidthBytesPerSecond } = settings;
+  return GodwitEngine.start({
+    hosts,
+    agents,
+    machineFile: labMachineFile(hosts, machine),
+    settings: {
+      ...{ strategy: strategy as "pre-copy", downtimeLimitMs, compression, contents },
+      ...(bandwidthBytesPerSecond === null ? {} : { bandwidthBytesPerSecond }),
+    },
+  });
+}
+
+/** The logs go with the run's folder; their last lines must not. */
+function explainWithLogs(error: unknown, engine: Engine): Error {
+  const tails = engine.logPaths
+    .filter((path) => existsSync(path))
+    .map(
+      (path) =>
+        `${basename(path)}: ${readFileSync(path, "utf8").trimEnd().split("\n").slice(-5).join("\n  ")}`,
+    );
+  const message = error instanceof Error ? error.message : String(error);
+  return new GodwitError("GODWIT_LAB_GUEST", [message, ...tails].join("\n"), { side: "local", cause: error });
+}
