@@ -1,0 +1,147 @@
+import { type ChildProcess, spawn } from "node:child_process";
+import { once } from "node:events";
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { createServer, type Socket } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { QmpClient } from "../src/qemu/qmp.ts";
+
+/** No multiple of 256 KiB: QEMU 7.2 under TCG loses dirty pages of those. */
+export const MEMORY_BYTES = 4104 * 1024;
+
+const ROM_BYTES = 64 * 1024;
+/** At the reset vector: jump to the program. */
+const RESET_VECTOR = [0xe9, 0x0d, 0x00];
+/** Increments the first byte of each page from 64 KiB to 576 KiB, for ever. */
+const PROGRAM = [
+  0xb8, 0x00, 0x10, 0x8e, 0xd8, 0xfe, 0x06, 0x00, 0x00, 0x05, 0x00, 0x01, 0x3d, 0x00, 0x90, 0x72, 0xf2, 0xeb,
+  0xed,
+];
+
+/** One of every kind of device that Godwit is to know; none of them has anything to do. */
+const DEVICES = [
+  ["VGA", "romfile=,vgamem_mb=1"],
+  ["virtio-net-pci", "romfile=,netdev=n0"],
+  ["virtio-serial-pci"],
+  ["virtserialport", "name=org.godwit.test.0"],
+  ["virtio-blk-pci", "drive=d0"],
+  ["virtio-rng-pci"],
+  ["qemu-xhci"],
+  ["ahci"],
+  ["e1000", "romfile=,netdev=n1"],
+  ["intel-hda"],
+];
+
+/** A tiny machine with many devices and a program in ROM that dirties memory; it needs no guest image. */
+export class StreamMachine implements AsyncDisposable {
+  readonly folder: string;
+  readonly qmp: QmpClient;
+  readonly #process: ChildProcess;
+
+  private constructor(folder: string, qmp: QmpClient, process: ChildProcess) {
+    this.folder = folder;
+    this.qmp = qmp;
+    this.#process = process;
+  }
+
+  /** Starts it, stopped; with `incoming` it waits for a stream on that socket. */
+  static async start(binary: string, incoming?: string): Promise<StreamMachine> {
+    const folder = mkdtempSync(join(tmpdir(), "godwit-stream-"));
+    const rom = Buffer.alloc(ROM_BYTES);
+    rom.set(PROGRAM, 0);
+    rom.set(RESET_VECTOR, ROM_BYTES - 16);
+    writeFileSync(join(folder, "rom"), rom);
+    writeFileSync(join(folder, "disk"), Buffer.alloc(65536));
+    const child = spawn(binary, machineArguments(folder, incoming), { stdio: ["ignore", "inherit", "pipe"] });
+    let complaint = "";
+    child.stderr!.on("data", (text: Buffer) => {
+      complaint += text.toString();
+    });
+    const socket = join(folder, "qmp");
+    while (!existsSync(socket) && child.exitCode === null) await sleep(5);
+    if (child.exitCode !== null) throw new Error(`QEMU didn't start: ${complaint}`);
+    return new StreamMachine(folder, await QmpClient.connect(socket), child);
+  }
+
+  /** Lets the program run until it has gone through its memory once. */
+  async runAWhile(): Promise<void> {
+    await this.qmp.execute("cont");
+    while (
+      !this.memory()
+        .subarray(0x8f000, 0x8f001)
+        .some((byte) => byte > 0)
+    ) {
+      await this.qmp.execute("pmemsave", { val: 0, size: MEMORY_BYTES, filename: this.#memoryFile });
+    }
+  }
+
+  /** What the guest's memory held at the last {@link saveMemory}. */
+  memory(): Buffer {
+    return existsSync(this.#memoryFile) ? readFileSync(this.#memoryFile) : Buffer.alloc(MEMORY_BYTES);
+  }
+
+  async saveMemory(): Promise<Buffer> {
+    await this.qmp.execute("pmemsave", { val: 0, size: MEMORY_BYTES, filename: this.#memoryFile });
+    return this.memory();
+  }
+
+  async capabilities(...names: string[]): Promise<void> {
+    const capabilities = names.map((capability) => ({ capability, state: true }));
+    await this.qmp.execute("migrate-set-capabilities", { capabilities });
+  }
+
+  /** Waits until the migration is over or reaches `status`. */
+  async migrationStatus(status: string): Promise<void> {
+    for (;;) {
+      const info = await this.qmp.execute("query-migrate");
+      if (info.status === status) return;
+      if (info.status === "failed") throw new Error(`the migration failed: ${JSON.stringify(info)}`);
+      await sleep(5);
+    }
+  }
+
+  /** Migrates into our hands. @returns the whole stream */
+  async capture(): Promise<Buffer> {
+    const socket = join(this.folder, "stream");
+    const chunks: Buffer[] = [];
+    const server = createServer((connection) => connection.on("data", (chunk: Buffer) => chunks.push(chunk)));
+    server.listen(socket);
+    await once(server, "listening");
+    const connected = once(server, "connection");
+    await this.qmp.execute("migrate", { uri: `unix:${socket}` });
+    const [connection] = (await connected) as [Socket];
+    const ended = once(connection, "end");
+    await this.migrationStatus("completed");
+    await ended;
+    server.close();
+    return Buffer.concat(chunks);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.qmp.close();
+    if (this.#process.exitCode === null && this.#process.signalCode === null) {
+      const exited = once(this.#process, "exit");
+      this.#process.kill("SIGKILL");
+      await exited;
+    }
+    rmSync(this.folder, { recursive: true });
+  }
+
+  get #memoryFile(): string {
+    return join(this.folder, "memory");
+  }
+}
+
+function machineArguments(folder: string, incoming: string | undefined): string[] {
+  const pieces = [
+    ["-machine", "pc", "-accel", "tcg", "-m", `${MEMORY_BYTES / 1024}K`, "-S", "-bios", join(folder, "rom")],
+    ["-nodefaults", "-display", "none", "-monitor", "none", "-serial", "none"],
+    ["-qmp", `unix:${join(folder, "qmp")},server=on,wait=off`],
+    ["-netdev", "hubport,id=n0,hubid=0", "-netdev", "hubport,id=n1,hubid=0"],
+    ["-drive", `id=d0,if=none,format=raw,readonly=on,file=${join(folder, "disk")}`],
+    ...DEVICES.map((device) => ["-device", device.join(",")]),
+    incoming === undefined ? [] : ["-incoming", incoming],
+  ];
+  return pieces.flat();
+}
