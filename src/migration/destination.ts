@@ -9,6 +9,7 @@ import { EventLog } from "./event-log.ts";
 import type { MigrationEvent } from "./events.ts";
 import { Journal } from "./journal.ts";
 import { PhaseMachine } from "./phases.ts";
+import { migrationSettingsSchema } from "./settings.ts";
 
 export type { DestinationOptions, DestinationResult } from "./destination/options.ts";
 
@@ -107,13 +108,17 @@ export class DestinationMigration {
         },
       );
     }
+    const receiver = new QemuReceiver(machine);
+    const socket = await receiver.open(signal);
+    const { bulkConnections } = migrationSettingsSchema.parse(offer.settings);
+    this.#data = new DestinationData(socket, bulkConnections, (error) => this.#fail(error));
     await options.channel.send({
       type: "accepted",
       migrationId: offer.migrationId,
       qemuVersion: formatVersion(machine.version),
       destinationName: options.hostName,
     });
-    return new QemuReceiver(machine);
+    return receiver;
   }
 
   async #receive(receiver: QemuReceiver): Promise<void> {
@@ -121,9 +126,7 @@ export class DestinationMigration {
     const { channel } = options;
     const head = await channel.receive("stream-head", { signal, timeoutMs: HEAD_TIMEOUT_MS });
     const bulk = await channel.receive("bulk-offer", { signal, timeoutMs: HEAD_TIMEOUT_MS });
-    const socket = await receiver.open(signal);
-    const data = new DestinationData(socket, (error) => this.#fail(error));
-    this.#data = data;
+    const data = this.#data!;
     data.send({
       type: "start",
       credentials: options.credentials,

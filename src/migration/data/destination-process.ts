@@ -1,8 +1,9 @@
 import { writeSync } from "node:fs";
+import type { Worker } from "node:worker_threads";
 import { asGodwitError, type ErrorRecord, GodwitError } from "../../base/errors.ts";
 import { composeHead, composeTail } from "./composed-stream.ts";
 import type { DestinationCommand, DestinationNotice } from "./destination-protocol.ts";
-import type { ReceiverInput, ReceiverNotice } from "./receiver-thread.ts";
+import type { DialOrder, ReceiverInput, ReceiverNotice } from "./receiver-thread.ts";
 import type { ConnectionTotals } from "./source-protocol.ts";
 import { startThread } from "./threads.ts";
 import { WriteLock } from "./write-lock.ts";
@@ -14,6 +15,7 @@ type Finish = Extract<DestinationCommand, { type: "finish" }>;
 const QEMU_SOCKET = 0;
 
 interface Connection {
+  readonly worker: Worker;
   totals: ConnectionTotals;
   receivedBytes: number;
   complete: boolean;
@@ -21,37 +23,40 @@ interface Connection {
 
 /** The data process of a migration's destination: receiver threads in, one composed stream into QEMU out. */
 class DestinationProcess {
-  readonly #start: Start;
   readonly #lock = new WriteLock();
   readonly #connections: Connection[];
+  #sectionId = 0;
   #connected = 0;
   #finish: Finish | null = null;
   #finished = false;
 
-  constructor(start: Start) {
-    this.#start = start;
-    this.#connections = start.ports.map(() => ({
+  constructor(connections: number) {
+    const input: ReceiverInput = { lock: this.#lock.buffer };
+    this.#connections = Array.from({ length: connections }, (_, index) => ({
+      worker: startThread<ReceiverNotice>("./receiver-thread.ts", input, (notice) =>
+        this.#says(index, notice),
+      ),
       totals: { batches: 0, pages: 0, zeroPages: 0 },
       receivedBytes: 0,
       complete: false,
     }));
   }
 
-  run(): void {
-    const { configuration, sectionId, blocks } = this.#start;
+  start(start: Start): void {
+    const { configuration, sectionId, blocks, ports } = start;
+    if (ports.length !== this.#connections.length) {
+      throw new GodwitError(
+        "GODWIT_WIRE_INVALID",
+        `${ports.length} ports for ${this.#connections.length} connections`,
+      );
+    }
+    this.#sectionId = sectionId;
     write(composeHead(configuration, sectionId, blocks));
-    this.#start.ports.forEach((port, index) => {
-      const input: ReceiverInput = {
-        credentials: this.#start.credentials,
-        host: this.#start.host,
-        port,
-        peerName: this.#start.peerName,
-        token: Buffer.from(this.#start.tokenHex, "hex"),
-        sectionId,
-        blocks,
-        lock: this.#lock.buffer,
-      };
-      startThread<ReceiverNotice>("./receiver-thread.ts", input, (notice) => this.#says(index, notice));
+    const { credentials, host, peerName } = start;
+    const token = Buffer.from(start.tokenHex, "hex");
+    this.#connections.forEach(({ worker }, index) => {
+      const order: DialOrder = { credentials, host, port: ports[index]!, peerName, token, sectionId, blocks };
+      worker.postMessage(order);
     });
   }
 
@@ -88,7 +93,7 @@ class DestinationProcess {
     this.#checkTotals(finish.totals);
     this.#tellProgress();
     tell({ type: "pages-complete", atEpochMs: Date.now() });
-    write(composeTail(this.#start.sectionId, finish.deviceState));
+    write(composeTail(this.#sectionId, finish.deviceState));
     tell({ type: "written" });
   }
 
@@ -142,10 +147,9 @@ let running: DestinationProcess | null = null;
 process.on("message", (message) => {
   const command = message as DestinationCommand;
   try {
-    if (command.type === "start") {
-      running = new DestinationProcess(command);
-      running.run();
-    } else running?.finish(command);
+    if (command.type === "warm-up") running = new DestinationProcess(command.connections);
+    else if (command.type === "start") running!.start(command);
+    else running!.finish(command);
   } catch (thrown) {
     fail(asGodwitError(thrown, "GODWIT_DATA_PROCESS", { side: "destination" }).toJSON());
   }

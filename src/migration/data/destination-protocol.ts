@@ -4,6 +4,8 @@ import type { ConnectionTotals, HeadBlock } from "./source-protocol.ts";
 
 /** What the destination agent tells its data process. */
 export type DestinationCommand =
+  /** Starts the receiver threads, which takes a while, before it is known where they dial. */
+  | { readonly type: "warm-up"; readonly connections: number }
   | {
       readonly type: "start";
       readonly credentials: Credentials;

@@ -1,22 +1,28 @@
 import { writeSync } from "node:fs";
 import { parentPort, workerData } from "node:worker_threads";
 import { asGodwitError, type ErrorRecord } from "../../base/errors.ts";
-import { RamSectionWriter, ramSectionBytes } from "../../stream/index.ts";
-import { type BatchHandler, type BulkTotals, type Credentials, dialBulk } from "../../wire/index.ts";
+// From the files themselves: the rooms' doors bring much along, which costs each thread 0.1 s.
+import { RamSectionWriter, ramSectionBytes } from "../../stream/ram-section-writer.ts";
+import { dialBulk } from "../../wire/bulk/dial.ts";
+import type { BatchHandler, BulkTotals, Credentials } from "../../wire/index.ts";
 import { BATCH_PAGES } from "../scheduler.ts";
 import type { HeadBlock } from "./source-protocol.ts";
 import { WriteLock } from "./write-lock.ts";
 
-/** What a receiver thread is started with. */
+/** What a receiver thread is started with; the rest comes with its one message, {@link DialOrder}. */
 export interface ReceiverInput {
+  readonly lock: SharedArrayBuffer;
+}
+
+/** Where a receiver thread dials, and what it will be told there. */
+export interface DialOrder {
+  readonly sectionId: number;
+  readonly blocks: readonly HeadBlock[];
   readonly credentials: Credentials;
   readonly host: string;
   readonly port: number;
   readonly peerName: string;
   readonly token: Uint8Array;
-  readonly sectionId: number;
-  readonly blocks: readonly HeadBlock[];
-  readonly lock: SharedArrayBuffer;
 }
 
 /** What a receiver thread tells. */
@@ -41,12 +47,13 @@ const input = workerData as ReceiverInput;
 /** Composes one RAM section per batch and writes it whole, under the lock that all threads share. */
 class Placer implements BatchHandler {
   readonly #lock = new WriteLock(input.lock);
-  readonly #section = new RamSectionWriter(
-    input.sectionId,
-    input.blocks,
-    Buffer.allocUnsafeSlow(ramSectionBytes(BATCH_PAGES)),
-  );
+  readonly #section: RamSectionWriter;
   onEndOfSet: (set: number, totals: BulkTotals) => void = () => {};
+
+  constructor({ sectionId, blocks }: DialOrder) {
+    const buffer = Buffer.allocUnsafeSlow(ramSectionBytes(BATCH_PAGES));
+    this.#section = new RamSectionWriter(sectionId, blocks, buffer);
+  }
 
   onBatch(block: number, runs: Uint32Array, runCount: number, zeroFlags: Uint8Array, contents: Buffer): void {
     const section = this.#section;
@@ -79,15 +86,15 @@ function tell(notice: ReceiverNotice): void {
   parentPort!.postMessage(notice);
 }
 
-async function main(): Promise<void> {
-  const placer = new Placer();
+async function receive(order: DialOrder): Promise<void> {
+  const placer = new Placer(order);
   const receiver = await dialBulk({
-    host: input.host,
-    port: input.port,
-    credentials: input.credentials,
-    peerName: input.peerName,
-    token: input.token,
-    blockPages: input.blocks.map(({ usedBytes }) => Math.ceil(usedBytes / PAGE_BYTES)),
+    host: order.host,
+    port: order.port,
+    credentials: order.credentials,
+    peerName: order.peerName,
+    token: order.token,
+    blockPages: order.blocks.map(({ usedBytes }) => Math.ceil(usedBytes / PAGE_BYTES)),
     handler: placer,
   });
   placer.onEndOfSet = (_set, totals) => {
@@ -102,7 +109,9 @@ async function main(): Promise<void> {
   if (error !== null) throw error;
 }
 
-main().catch((thrown) => {
-  const error = asGodwitError(thrown, "GODWIT_RECEIVER", { side: "destination" });
-  tell({ type: "failed", error: error.toJSON() });
+parentPort!.once("message", (order: DialOrder) => {
+  receive(order).catch((thrown) => {
+    const error = asGodwitError(thrown, "GODWIT_RECEIVER", { side: "destination" });
+    tell({ type: "failed", error: error.toJSON() });
+  });
 });

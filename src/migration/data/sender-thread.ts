@@ -2,7 +2,12 @@ import { parentPort, workerData } from "node:worker_threads";
 import { asGodwitError, type ErrorRecord } from "../../base/errors.ts";
 import { GuestMemory } from "../../qemu/guest-memory.ts";
 import type { MemorySource } from "../../qemu/memory-source.ts";
-import { BatchEncoder, BulkListener, type BulkSender, type Credentials, Pacer } from "../../wire/index.ts";
+// From the files themselves: the room's door brings the control channel along, which costs each thread 0.1 s.
+import { BatchEncoder } from "../../wire/bulk/encoder.ts";
+import { BulkListener } from "../../wire/bulk/listener.ts";
+import { Pacer } from "../../wire/bulk/pacer.ts";
+import type { BulkSender } from "../../wire/bulk/sender.ts";
+import type { Credentials } from "../../wire/index.ts";
 import { BATCH_PAGES } from "../scheduler.ts";
 import { ContentRing } from "./content-ring.ts";
 import type { ConnectionTotals, HeadBlock } from "./source-protocol.ts";

@@ -1,6 +1,6 @@
 import type { Worker } from "node:worker_threads";
 import { asGodwitError, type ErrorRecord } from "../../base/errors.ts";
-import { Pacer } from "../../wire/index.ts";
+import { Pacer } from "../../wire/bulk/pacer.ts";
 import { Ledger } from "../ledger.ts";
 import { Scheduler } from "../scheduler.ts";
 import type { CollectedBatch } from "./content-collector.ts";

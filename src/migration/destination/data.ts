@@ -16,9 +16,13 @@ export class DestinationData {
   readonly #written = Promise.withResolvers<void>();
   #counters: DestinationCounters = { placedPages: 0, placedZeroPages: 0, receivedBytes: 0, cpuSeconds: 0 };
 
-  /** @param failed called once when the process fails or dies of itself */
-  constructor(qemuSocket: Socket, failed: (error: GodwitError) => void) {
+  /**
+   * @param connections how many bulk connections there will be
+   * @param failed called once when the process fails or dies of itself
+   */
+  constructor(qemuSocket: Socket, connections: number, failed: (error: GodwitError) => void) {
     this.#process = spawnDataProcess("destination", "destination-process.ts", qemuSocket);
+    this.#process.send({ type: "warm-up", connections });
     for (const { promise } of this.#all()) (promise as Promise<unknown>).catch(() => {});
     this.#follow().catch((error: GodwitError) => {
       for (const { reject } of this.#all()) reject(error);
