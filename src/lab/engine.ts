@@ -9,6 +9,8 @@ export interface EngineMove
     LabResult,
     "outcome" | "totalMs" | "liveMs" | "setupMs" | "downtimeMs" | "pages" | "rounds" | "sourceEnded" | "cpu"
   > {
+  /** When the switchover began, `Date.now()` time; null when it never did. */
+  readonly switchoverAtMs: number | null;
   readonly error: ErrorRecord | null;
 }
 
@@ -40,6 +42,7 @@ export const noFigures = {
   liveMs: null,
   setupMs: null,
   downtimeMs: null,
+  switchoverAtMs: null,
   pages: { total: 0, sent: 0, resent: 0, zero: 0, free: 0, faulted: 0 },
   rounds: 0,
   sourceEnded: false,

@@ -2,6 +2,7 @@ import { dirname } from "node:path";
 import { DEFAULT_WIRE_PORT } from "../agent/config.ts";
 import type { MachineInfo } from "../agent/schemas.ts";
 import { asGodwitError, type ErrorRecord, GodwitError } from "../base/errors.ts";
+import type { MigrationEvent } from "../migration/events.ts";
 import type { MigrationReport } from "../migration/report.ts";
 import type { MigrationSettingsInput } from "../migration/settings.ts";
 import { channelSocket } from "../qemu/state-paths.ts";
@@ -64,8 +65,17 @@ export class GodwitEngine implements Engine {
     const destinationHost = hosts.peerOf(this.#where);
     const destination = agents.of(destinationHost);
     const before = [processorSeconds(source.pid), processorSeconds(destination.pid)] as const;
+    const beginMs = Date.now();
+    let switchoverAtMs: number | null = null;
+    const onEvent = (event: MigrationEvent) => {
+      if (event.type === "phase" && event.phase === "switchover") switchoverAtMs = beginMs + event.atMs;
+      options.onEvent?.(event);
+    };
     try {
-      const report = await follow(source, destination, this.#where, settings, this.#machine.name, options);
+      const report = await follow({
+        ...{ source, destination, from: this.#where, settings, machine: this.#machine.name, onEvent },
+        ...signalOf(options),
+      });
       const cpu = {
         sourceSeconds: processorSeconds(source.pid) - before[0],
         destinationSeconds: processorSeconds(destination.pid) - before[1],
@@ -76,7 +86,8 @@ export class GodwitEngine implements Engine {
       }
       const { outcome, totalMs, liveMs, setupMs, downtimeMs, pages, rounds, sourceEnded } = report;
       const error = report.error as ErrorRecord | null;
-      return { outcome, totalMs, liveMs, setupMs, downtimeMs, pages, rounds, sourceEnded, cpu, error };
+      const times = { totalMs, liveMs, setupMs, downtimeMs, switchoverAtMs };
+      return { outcome, ...times, pages, rounds, sourceEnded, cpu, error };
     } catch (error) {
       if (options.signal?.aborted === true) throw error;
       return { outcome: "failed", ...noFigures, error: asGodwitError(error, "GODWIT_LAB_MOVE").toJSON() };
@@ -91,33 +102,35 @@ export class GodwitEngine implements Engine {
   }
 }
 
-async function follow(
-  source: LabAgent,
-  destination: LabAgent,
-  from: LabHost,
-  settings: MigrationSettingsInput,
-  machine: string,
-  options: MoveOptions,
-): Promise<MigrationReport> {
+async function follow(move: {
+  source: LabAgent;
+  destination: LabAgent;
+  from: LabHost;
+  settings: MigrationSettingsInput;
+  machine: string;
+  onEvent(event: MigrationEvent): void;
+  signal?: AbortSignal;
+}): Promise<MigrationReport> {
+  const { source, destination, from, settings, machine, onEvent, signal } = move;
   const { id } = await source.client.migrate(
     {
       machine,
       destination: { host: from.peerAddress, port: DEFAULT_WIRE_PORT, name: destination.name },
       settings,
     },
-    signalOf(options),
+    signalOf(move),
   );
-  for await (const event of source.client.events(id, signalOf(options))) {
-    options.onEvent?.(event);
+  for await (const event of source.client.events(id, signalOf(move))) {
+    onEvent(event);
     if (event.type === "report") return event.report;
   }
-  options.signal?.throwIfAborted();
+  signal?.throwIfAborted();
   throw new GodwitError("GODWIT_LAB_MOVE", `the events of migration ${id} ended without a report`, {
     side: "source",
     advice: `see ${source.logPath}`,
   });
 }
 
-function signalOf(options: MoveOptions): { signal?: AbortSignal } {
+function signalOf(options: { signal?: AbortSignal }): { signal?: AbortSignal } {
   return options.signal === undefined ? {} : { signal: options.signal };
 }

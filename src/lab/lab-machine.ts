@@ -13,8 +13,9 @@ export const CONTROL_CHANNEL = "org.godwit.lab.0";
 
 /** What the lab's guest shall be like. */
 export interface LabMachineOptions {
-  /** Made odd by the rule of `odd-memory.ts`. */
+  /** Made odd by the rule of `odd-memory.ts`, unless `exactMemory` is set. */
   readonly memoryBytes: number;
+  readonly exactMemory?: boolean;
   readonly vcpus?: number;
   readonly name?: string;
   /** More for its machine file: disks, another memory backend … */
@@ -27,9 +28,11 @@ export function labMachineFile(hosts: Hosts, options: LabMachineOptions): string
   const image = options.image ?? guestImage();
   const { guest, guestPrefixBits, client } = labAddresses;
   const network = `godwit.ip=${guest}/${guestPrefixBits} godwit.gw=${client}`;
+  const memoryBytes =
+    options.exactMemory === true ? options.memoryBytes : oddMemoryBytes(options.memoryBytes);
   return stringify({
     name: options.name ?? LAB_MACHINE_NAME,
-    memory: `${oddMemoryBytes(options.memoryBytes) / 1024}KiB`,
+    memory: `${memoryBytes / 1024}KiB`,
     vcpus: options.vcpus ?? 1,
     kernel: image.kernel,
     initrd: image.initrd,

@@ -44,6 +44,11 @@ export const labResultSchema = z.object({
   downtimeMs: z.number().nullable(),
   /** The longest silence that the client outside heard around the move; null where there is no client. */
   pauseSeenMs: z.number().nullable(),
+  /**
+   * The same, of silences that reach into the switchover or come after it. QEMU under TCG with a memory size of the
+   * rule in `odd-memory.ts` stops the guest for a while at the very beginning, which can be the longer silence.
+   */
+  switchoverPauseSeenMs: z.number().nullable(),
   /** All that left both hosts on the migration link, headers included: the lab's own count, the same for all engines. */
   bytesOnWire: z.number().int(),
   /** The same by direction. */

@@ -15,6 +15,8 @@ export interface LabSettings {
   readonly strategy: string;
   /** As asked for; the guest gets the next size that is safe under TCG, see `odd-memory.ts`. */
   readonly memoryBytes: number;
+  /** Take the size as it is: for QEMUs that don't lose pages under TCG (10 and later). */
+  readonly exactMemory: boolean;
   readonly vcpus: number;
   readonly holdBytes: number;
   readonly content: "random" | "text";
@@ -36,12 +38,15 @@ export interface LabSettings {
   readonly bandwidthBytesPerSecond: number | null;
   /** Times there and back; 0 is one move from a to b. */
   readonly roundTrips: number;
+  /** What the two hosts are; null for the better kind that this process may make. */
+  readonly hosts: "namespaces" | "loopback" | null;
 }
 
 const textSchema = z.object({
   engine: z.enum(engineNames).default("godwit"),
   strategy: z.enum(strategyNames).optional(),
   memory: z.string().default("1GiB"),
+  exactMemory: z.boolean().default(false),
   vcpus: z.coerce.number().int().min(1).max(16).default(1),
   hold: z.string().default("50%"),
   content: z.enum(["random", "text"]).default("text"),
@@ -58,6 +63,7 @@ const textSchema = z.object({
   compression: z.enum(compressionNames).default("auto"),
   contents: z.enum(contentSourceNames).default("auto"),
   bandwidth: z.string().optional(),
+  hosts: z.enum(["namespaces", "loopback"]).optional(),
   roundTrips: z.coerce.number().int().min(0).max(1000).default(0),
 });
 
@@ -86,6 +92,7 @@ export function readLabSettings(text: LabSettingsText): LabSettings {
     engine: data.engine,
     strategy: data.strategy ?? "pre-copy",
     memoryBytes,
+    exactMemory: data.exactMemory,
     vcpus: data.vcpus,
     holdBytes: share(data.hold, memoryBytes),
     content: data.content,
@@ -102,6 +109,7 @@ export function readLabSettings(text: LabSettingsText): LabSettings {
     contents: data.contents,
     bandwidthBytesPerSecond: data.bandwidth === undefined ? null : parseBytesPerSecond(data.bandwidth),
     roundTrips: data.roundTrips,
+    hosts: data.hosts ?? null,
   };
 }
 

@@ -7,6 +7,7 @@ import type { Hosts } from "./hosts.ts";
 import type { LabResult } from "./lab-result.ts";
 import { machineFacts } from "./machine-facts.ts";
 import type { Probe } from "./probe.ts";
+import type { ProbeWindow } from "./probe-gaps.ts";
 
 /** The silence of the client is listened to for this long before a move, so that its noise is known. */
 const NOISE_MS = 2000;
@@ -15,7 +16,10 @@ const NOISE_MS = 2000;
 const ANSWER_TIMEOUT_MS = 30_000;
 
 /** Then the client listens on for this long: what comes right after the resume belongs to the pause, too. */
-const AFTERMATH_MS = 1000;
+const AFTERMATH_MS = 500;
+
+/** And it waits for answers to what it sent until then. */
+const LAST_ANSWERS_MS = 500;
 
 /** What is measured, and with what. */
 export interface Measurement extends MoveOptions {
@@ -46,7 +50,7 @@ export async function measureMove(what: Measurement): Promise<LabResult> {
   });
   const endMs = Date.now();
   const linkAfter = await hosts.linkBytes();
-  const client = probe === null ? null : await hearAgain(probe, { beginMs, endMs, signal });
+  const client = probe === null ? null : await hearAgain(probe, move, { beginMs, endMs, signal });
   const after = move.outcome === "in-doubt" ? null : await checkGuest(what);
   const aToB = linkAfter.aToB - linkBefore.aToB;
   const bToA = linkAfter.bToA - linkBefore.bToA;
@@ -59,22 +63,14 @@ export async function measureMove(what: Measurement): Promise<LabResult> {
     direction,
     startedAt: new Date(beginMs).toISOString(),
     ...figuresOf(move),
-    pauseSeenMs: client === null || !client.answeredAgain ? null : client.longestSilenceMs,
+    pauseSeenMs: silence(client?.whole),
+    switchoverPauseSeenMs: silence(client?.switchover),
     bytesOnWire: forwardBytes + backwardBytes,
     link: { forwardBytes, backwardBytes },
     guestVerified: after === null ? null : before.ok && after.ok,
     guestDamage: [before.damage, after?.damage].find((damage) => damage != null) ?? null,
     load: loadOf(status),
-    client:
-      client === null
-        ? null
-        : {
-            probes: client.sent,
-            lost: client.lost,
-            roundTripMs: client.roundTripMs,
-            noiseMs: noise?.longestSilenceMs ?? null,
-            ownStallMs: client.longestOwnStallMs,
-          },
+    client: client === null ? null : clientOf(client.whole, noise),
     machine,
     versions: what.about.versions,
     settings: what.about.settings,
@@ -86,6 +82,20 @@ export async function measureMove(what: Measurement): Promise<LabResult> {
 function figuresOf(move: EngineMove) {
   const { totalMs, liveMs, setupMs, downtimeMs, pages, rounds, sourceEnded, cpu } = move;
   return { totalMs, liveMs, setupMs, downtimeMs, pages, rounds, sourceEnded, cpu };
+}
+
+function silence(seen: ProbeWindow | null | undefined): number | null {
+  return seen?.answeredAgain === true ? seen.longestSilenceMs : null;
+}
+
+function clientOf(seen: ProbeWindow, noise: ProbeWindow | null): LabResult["client"] {
+  return {
+    probes: seen.sent,
+    lost: seen.lost,
+    roundTripMs: seen.roundTripMs,
+    noiseMs: noise?.longestSilenceMs ?? null,
+    ownStallMs: seen.longestOwnStallMs,
+  };
 }
 
 function loadOf(status: GuestStatus | null): LabResult["load"] {
@@ -141,16 +151,19 @@ async function listen(probe: Probe | null, signal: AbortSignal | undefined) {
 
 async function hearAgain(
   probe: Probe,
-  move: { beginMs: number; endMs: number; signal: AbortSignal | undefined },
-) {
-  const { beginMs, endMs, signal } = move;
+  { switchoverAtMs }: EngineMove,
+  { beginMs, endMs, signal }: { beginMs: number; endMs: number; signal: AbortSignal | undefined },
+): Promise<{ whole: ProbeWindow; switchover: ProbeWindow | null }> {
   const waiting = signal === undefined ? {} : { signal };
   try {
     await probe.answeredAfter(endMs, { timeoutMs: ANSWER_TIMEOUT_MS, ...waiting });
   } catch {
     signal?.throwIfAborted();
   }
-  const heardMs = Date.now();
-  await delay(AFTERMATH_MS, undefined, waiting);
-  return probe.look(beginMs, heardMs);
+  const untilMs = Date.now() + AFTERMATH_MS;
+  await delay(AFTERMATH_MS + LAST_ANSWERS_MS, undefined, waiting);
+  return {
+    whole: await probe.look(beginMs, untilMs),
+    switchover: switchoverAtMs === null ? null : await probe.look(switchoverAtMs, untilMs),
+  };
 }

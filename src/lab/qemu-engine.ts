@@ -161,6 +161,7 @@ export class QemuEngine implements Engine {
         liveMs: stop.timestampMs - begin - setupMs,
         setupMs,
         downtimeMs: resume.timestampMs - stop.timestampMs,
+        switchoverAtMs: stop.timestampMs,
         pages: pagesOf(info),
         rounds: info.ram?.["dirty-sync-count"] ?? 0,
         sourceEnded: true,

@@ -46,6 +46,7 @@ export async function runLab(settings: LabSettings, options: RunOptions = {}): P
   await using hosts = await makeHosts({
     bytesPerSecond: settings.linkBytesPerSecond,
     latencyMs: settings.latencyMs,
+    ...(settings.hosts === null ? {} : { kind: settings.hosts }),
     ...waiting,
   });
   await using parts = new AsyncDisposableStack();
@@ -107,7 +108,8 @@ async function startEngine(
   signal: AbortSignal | undefined,
 ): Promise<Engine> {
   const { hosts, folder } = parts;
-  const machine = { memoryBytes: settings.memoryBytes, vcpus: settings.vcpus };
+  const { memoryBytes, exactMemory, vcpus } = settings;
+  const machine = { memoryBytes, exactMemory, vcpus };
   const binary = qemuBinary(settings.qemu);
   if (settings.engine === "qemu") {
     const { downtimeLimitMs, bandwidthBytesPerSecond, capabilities, parameters } = settings;

@@ -1,0 +1,113 @@
+import { appendFileSync } from "node:fs";
+import { Command, CommanderError } from "commander";
+import { asGodwitError, GodwitError } from "../base/errors.ts";
+import { interruption } from "./interruption.ts";
+import type { LabResult } from "./lab-result.ts";
+import { type LabSettingsText, readLabSettings } from "./lab-settings.ts";
+import { mediansOf } from "./medians.ts";
+import { ProgressLine } from "./progress-line.ts";
+import { describeResult } from "./result-text.ts";
+import { runLab } from "./run.ts";
+
+/** More than anybody waits for. */
+const MOST_REPEATS = 1000;
+
+interface OwnOptions {
+  readonly repeat: string;
+  readonly json?: boolean;
+  readonly keep?: string;
+  readonly probes?: string;
+}
+
+process.exitCode = await main(process.argv.slice(2));
+
+/** `npm run lab -- …`; resolves with the exit code: 0 when all moves completed and all guests are whole. */
+async function main(parameters: readonly string[]): Promise<number> {
+  let code = 0;
+  const program = new Command("lab").description("two hosts on this machine, to measure migrations");
+  migrateOptions(program.command("migrate")).action(async (options: LabSettingsText & OwnOptions) => {
+    code = await migrate(options);
+  });
+  for (const command of [program, ...program.commands]) command.exitOverride();
+  try {
+    await program.parseAsync([...parameters], { from: "user" });
+    return code;
+  } catch (thrown) {
+    if (thrown instanceof CommanderError) return thrown.exitCode === 0 ? 0 : 2;
+    const error = asGodwitError(thrown, "GODWIT_LAB").toJSON();
+    process.stderr.write(`${error.message}\n${error.advice === undefined ? "" : `${error.advice}\n`}`);
+    process.stdout.write(`${JSON.stringify({ outcome: "failed", error })}\n`);
+    return 1;
+  }
+}
+
+function migrateOptions(command: Command): Command {
+  return command
+    .description("one measured migration; the last line of stdout is one JSON object")
+    .option("--engine <godwit|qemu>", "who moves the guest; qemu: stock QEMU to stock QEMU", "godwit")
+    .option("--strategy <name>", "pre-copy or stop-and-copy")
+    .option("--memory <size>", "the guest's memory; 8 KiB more where QEMU under TCG needs it", "1GiB")
+    .option("--exact-memory", "no 8 KiB more: only for QEMU 10 and later")
+    .option("--vcpus <count>", "the guest's processors", "1")
+    .option("--hold <size|percent>", "memory that the guest fills and checks", "50%")
+    .option("--content <text|random>", "what it holds", "text")
+    .option(
+      "--free-memory <used|untouched>",
+      "whether the rest was used before: random content, or zeros",
+      "used",
+    )
+    .option("--dirty <rate>", "how fast the guest dirties what it holds, such as 60MB/s", "0")
+    .option("--hot <size|percent>", "the area that it dirties", "64MiB")
+    .option("--link <rate>", "the migration link, such as 1Gbit/s, or unlimited", "1Gbit/s")
+    .option("--latency <time>", "one-way delay of the migration link", "0ms")
+    .option("--downtime-limit <time>", "for how long the guest may stand still", "300ms")
+    .option("--qemu <version|binary>", "10.0, 7.2 or a path", "10.0")
+    .option("--capabilities <names>", "of stock QEMU, such as multifd,xbzrle")
+    .option("--parameters <settings>", "of stock QEMU, such as multifd-compression=zstd,multifd-channels=2")
+    .option("--compression <auto|none|zstd>", "of Godwit", "auto")
+    .option("--contents <auto|memory|stream>", "where Godwit takes page contents from", "auto")
+    .option("--bandwidth <rate>", "cap below the link's rate")
+    .option("--hosts <kind>", "namespaces (needs root) or loopback; the default is what can be had")
+    .option("--round-trips <count>", "move there and back so often; 0: there only", "0")
+    .option("--repeat <count>", "do it all so often; the last line then has the medians", "1")
+    .option("--json", "results only, each as a line of JSON")
+    .option("--keep <file>", "append each result to this file as a line of JSON")
+    .option("--probes <file>", "write each probe of the client into this file");
+}
+
+async function migrate(options: LabSettingsText & OwnOptions): Promise<number> {
+  const { repeat, json, keep, probes, ...text } = options;
+  const settings = readLabSettings(text);
+  const times = Number(repeat);
+  if (!Number.isInteger(times) || times < 1 || times > MOST_REPEATS) {
+    throw new GodwitError("GODWIT_LAB_OPTION", `--repeat: not a number from 1 to ${MOST_REPEATS}`);
+  }
+  using interrupted = interruption();
+  const line = new ProgressLine(process.stderr);
+  const results: LabResult[] = [];
+  const onResult = (result: LabResult) => {
+    results.push(result);
+    line.clear();
+    if (keep !== undefined) appendFileSync(keep, `${JSON.stringify(result)}\n`);
+    if (json !== true) process.stdout.write(`${describeResult(result)}\n`);
+    else process.stdout.write(`${JSON.stringify(result)}\n`);
+  };
+  try {
+    for (let run = 1; run <= times; run += 1) {
+      if (times > 1 && json !== true) line.say(`run ${run} of ${times}`);
+      await runLab(settings, {
+        signal: interrupted.signal,
+        onResult,
+        ...(json === true ? {} : { say: (said) => line.say(said), onEvent: (event) => line.show(event) }),
+        ...(probes === undefined ? {} : { probeFile: probes }),
+      });
+    }
+  } catch (error) {
+    line.clear();
+    if (interrupted.exitCode() === null) throw error;
+  }
+  if (interrupted.exitCode() !== null) return interrupted.exitCode() ?? 1;
+  const last = results.length === 1 ? results[0] : mediansOf(results);
+  if (json !== true || results.length > 1) process.stdout.write(`${JSON.stringify(last)}\n`);
+  return last?.outcome === "completed" && last.guestVerified === true ? 0 : 1;
+}
