@@ -36,16 +36,18 @@ export interface BulkReceiver {
 /**
  * Dials a bulk listener, shows the token and delivers what comes. The dialling side reads into a buffer of its own,
  * which halves the processor time of reading; Node offers that only to the side that connects.
- * @throws GodwitError `GODWIT_CONNECT_…`, `GODWIT_TLS_…`, `GODWIT_BULK_REFUSED`, `GODWIT_CANCELLED`
+ * @throws GodwitError `GODWIT_CONNECT_…`, `GODWIT_TLS_…`, `GODWIT_BULK_REFUSED`, `GODWIT_BULK_TOKEN`,
+ * `GODWIT_CANCELLED`
  */
 export async function dialBulk(options: DialOptions): Promise<BulkReceiver> {
+  const greeting = preamble(options.token);
   const receiver = new Receiver(options);
   const { socket } = await connectSecurely(options, {
     buffer: Buffer.allocUnsafeSlow(READ_BUFFER_BYTES),
     callback: (length, buffer) => receiver.read(length, buffer as Buffer),
   });
   receiver.attach(socket);
-  socket.write(preamble(options.token));
+  socket.write(greeting);
   try {
     await receiver.accepted(options.timeoutMs ?? 10_000, options.signal);
   } catch (thrown) {

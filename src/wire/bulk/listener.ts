@@ -5,7 +5,7 @@ import type { Credentials } from "../credentials.ts";
 import type { SecureConnection } from "../tls/connect.ts";
 import { listenSecurely, type PortChoice, type SecureListener } from "../tls/listen.ts";
 import type { Pacer } from "./pacer.ts";
-import { ANSWER_ACCEPTED, ANSWER_REFUSED, PREAMBLE_BYTES, TOKEN_BYTES, tokenOf } from "./preamble.ts";
+import { ANSWER_ACCEPTED, ANSWER_REFUSED, checkToken, PREAMBLE_BYTES, tokenOf } from "./preamble.ts";
 import { BulkSender } from "./sender.ts";
 
 /** The dialling side sends its preamble at once; this bears two lost packets. */
@@ -41,12 +41,7 @@ export class BulkListener {
 
   /** @throws GodwitError `GODWIT_LISTEN_TAKEN`, `GODWIT_LISTEN_FAILED`, `GODWIT_BULK_TOKEN` for a token that is none */
   static async listen(options: BulkListenOptions): Promise<BulkListener> {
-    if (options.token.length !== TOKEN_BYTES) {
-      throw new GodwitError(
-        "GODWIT_BULK_TOKEN",
-        `a token has ${TOKEN_BYTES} bytes, this one ${options.token.length}`,
-      );
-    }
+    checkToken(options.token);
     const accepted = Promise.withResolvers<BulkSender>();
     accepted.promise.catch(() => {});
     const waiting = new Set<TLSSocket>();
