@@ -5,6 +5,7 @@ import { createServer, type Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
+import type { GodwitError } from "../src/base/errors.ts";
 import { QmpClient } from "../src/qemu/qmp.ts";
 
 /** No multiple of 256 KiB: QEMU 7.2 under TCG loses dirty pages of those. */
@@ -58,10 +59,18 @@ export class StreamMachine implements AsyncDisposable {
     child.stderr!.on("data", (text: Buffer) => {
       complaint += text.toString();
     });
-    const socket = join(folder, "qmp");
-    while (!existsSync(socket) && child.exitCode === null) await sleep(5);
-    if (child.exitCode !== null) throw new Error(`QEMU didn't start: ${complaint}`);
-    return new StreamMachine(folder, await QmpClient.connect(socket), child);
+    for (;;) {
+      try {
+        return new StreamMachine(folder, await QmpClient.connect(join(folder, "qmp")), child);
+      } catch (error) {
+        const starting = child.exitCode === null && (error as GodwitError).code === "GODWIT_QMP_CONNECT";
+        if (!starting) {
+          child.kill("SIGKILL");
+          throw new Error(`QEMU didn't start: ${complaint}`, { cause: error });
+        }
+        await sleep(5);
+      }
+    }
   }
 
   /** Lets the program run until it has gone through its memory once. */
@@ -137,6 +146,8 @@ function machineArguments(folder: string, incoming: string | undefined): string[
   const pieces = [
     ["-machine", "pc", "-accel", "tcg", "-m", `${MEMORY_BYTES / 1024}K`, "-S", "-bios", join(folder, "rom")],
     ["-nodefaults", "-display", "none", "-monitor", "none", "-serial", "none"],
+    // The clock stands while the guest does: the device state of a paused machine is always the same.
+    ["-rtc", "base=2020-01-01T00:00:00,clock=vm"],
     ["-qmp", `unix:${join(folder, "qmp")},server=on,wait=off`],
     ["-netdev", "hubport,id=n0,hubid=0", "-netdev", "hubport,id=n1,hubid=0"],
     ["-drive", `id=d0,if=none,format=raw,readonly=on,file=${join(folder, "disk")}`],

@@ -31,12 +31,18 @@ export function transcriber(entries: Entry[]): Required<StreamHandler> {
   };
 }
 
-/** Cuts bytes into chunks of the given sizes, over and over. */
+/**
+ * Cuts bytes into chunks of the given sizes, over and over. A chunk's buffer is exactly as long as the chunk and is
+ * overwritten by the next one of that size, as a reading loop does: whoever reads behind it or keeps it is found out.
+ */
 export function* chunked(bytes: Uint8Array, sizes: readonly number[]): Generator<Uint8Array> {
+  const buffers = new Map<number, Uint8Array>();
   for (let at = 0, turn = 0; at < bytes.length; turn++) {
-    const size = Math.max(1, sizes[turn % sizes.length] ?? bytes.length);
-    // A copy in a buffer of its own, so that nobody reads behind the chunk.
-    yield new Uint8Array(bytes.subarray(at, at + size));
+    const size = Math.min(bytes.length - at, Math.max(1, sizes[turn % sizes.length] ?? bytes.length));
+    const chunk = buffers.get(size) ?? new Uint8Array(size);
+    buffers.set(size, chunk);
+    chunk.set(bytes.subarray(at, at + size));
+    yield chunk;
     at += size;
   }
 }
