@@ -1,4 +1,5 @@
 import { dirname } from "node:path";
+import { setTimeout as delay } from "node:timers/promises";
 import { DEFAULT_WIRE_PORT } from "../agent/config.ts";
 import type { MachineInfo } from "../agent/schemas.ts";
 import { asGodwitError, type ErrorRecord, GodwitError } from "../base/errors.ts";
@@ -10,7 +11,9 @@ import { type Engine, type EngineMove, type MoveOptions, noFigures } from "./eng
 import type { LabHost } from "./host.ts";
 import type { Hosts } from "./hosts.ts";
 import type { LabAgent, LabAgents } from "./lab-agent.ts";
-import { processorSeconds } from "./process-cpu.ts";
+
+/** The destination's agent lists the VM when its own part is done, milliseconds after the source's report. */
+const ARRIVAL_TIMEOUT_MS = 10_000;
 
 /** What Godwit is told. */
 export interface GodwitEngineOptions {
@@ -64,7 +67,6 @@ export class GodwitEngine implements Engine {
     const source = agents.of(this.#where);
     const destinationHost = hosts.peerOf(this.#where);
     const destination = agents.of(destinationHost);
-    const before = [processorSeconds(source.pid), processorSeconds(destination.pid)] as const;
     const beginMs = Date.now();
     let switchoverAtMs: number | null = null;
     const onEvent = (event: MigrationEvent) => {
@@ -76,14 +78,12 @@ export class GodwitEngine implements Engine {
         ...{ source, destination, from: this.#where, settings, machine: this.#machine.name, onEvent },
         ...signalOf(options),
       });
-      const cpu = {
-        sourceSeconds: processorSeconds(source.pid) - before[0],
-        destinationSeconds: processorSeconds(destination.pid) - before[1],
-      };
       if (report.outcome === "completed") {
-        this.#machine = await destination.client.machine(this.#machine.name, signalOf(options));
+        this.#machine = await machineAt(destination, this.#machine.name, signalOf(options));
         this.#where = destinationHost;
       }
+      const { sourceCpuSeconds: sourceSeconds, destinationCpuSeconds: destinationSeconds } = report.agents;
+      const cpu = { sourceSeconds, destinationSeconds };
       const { outcome, totalMs, liveMs, setupMs, downtimeMs, pages, rounds, sourceEnded } = report;
       const error = report.error as ErrorRecord | null;
       const times = { totalMs, liveMs, setupMs, downtimeMs, switchoverAtMs };
@@ -99,6 +99,24 @@ export class GodwitEngine implements Engine {
 
   get #folder(): string {
     return dirname(this.#machine.logPath ?? "/nowhere/qemu.log");
+  }
+}
+
+/** The VM at its new host, whose agent may take a moment longer than the source's to put it on its list. */
+async function machineAt(
+  agent: LabAgent,
+  name: string,
+  options: { signal?: AbortSignal },
+): Promise<MachineInfo> {
+  const deadline = performance.now() + ARRIVAL_TIMEOUT_MS;
+  for (;;) {
+    const machine = await agent.client.machine(name, options).catch((error: unknown) => {
+      options.signal?.throwIfAborted();
+      if (performance.now() > deadline) throw error;
+      return null;
+    });
+    if (machine?.logPath != null || (machine !== null && performance.now() > deadline)) return machine;
+    await delay(50, undefined, options);
   }
 }
 

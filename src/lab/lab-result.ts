@@ -79,7 +79,7 @@ export const labResultSchema = z.object({
   /** The source's QEMU has ended. */
   sourceEnded: z.boolean(),
   client: clientSchema.nullable(),
-  /** Processor seconds of the agents with their data processes during the move; QEMU's own are not in it. */
+  /** Processor seconds of the agents with their data processes for the move, by their own count; null for qemu. */
   cpu: z.object({ sourceSeconds: z.number().nullable(), destinationSeconds: z.number().nullable() }),
   machine: z.object({
     processor: z.string(),
