@@ -13,6 +13,8 @@ export const exitCodes = {
   inDoubt: 4,
   /** The migration was cancelled; the VM runs at the source. */
   cancelled: 5,
+  /** The agent can't start: another one has its state folder or its ports. */
+  occupied: 6,
   /** Ended by Ctrl-C. */
   interrupted: 130,
 } as const;
@@ -21,6 +23,7 @@ export const exitCodes = {
 export function exitCodeOf(error: unknown): number {
   if (!(error instanceof GodwitError)) return exitCodes.failed;
   if (error.code === "GODWIT_USAGE" || error.code === "GODWIT_BAD_QUANTITY") return exitCodes.usage;
+  if (error.code === "GODWIT_PORT_TAKEN" || error.code === "GODWIT_STATE_LOCKED") return exitCodes.occupied;
   const unreachable = [
     "GODWIT_AGENT_UNREACHABLE",
     "GODWIT_CREDENTIALS",

@@ -12,4 +12,6 @@ process.stdout.on("error", (error: NodeJS.ErrnoException) => {
   throw error;
 });
 
-process.exitCode = await runCommandLine(process.argv.slice(2), processTerminal(), version);
+const code = await runCommandLine(process.argv.slice(2), processTerminal(), version);
+// QEMUs that the agent started are still its children: they must not hold it. What was printed leaves first.
+process.stdout.write("", () => process.exit(code));

@@ -10,9 +10,19 @@ const HEARTBEAT_MS = 15_000;
 /** Event streams at once: each holds a file and a socket, and far fewer people ever look at one host. */
 const MAX_STREAMS = 64;
 
+/** Streams whose migrations have ended finish by themselves within this; the others are cut when the agent ends. */
+const CLOSE_GRACE_MS = 1000;
+
 /** `/v1/migrations/:id/events`: the event log as server-sent events, from its start or after `Last-Event-ID`. */
 export function eventRoutes(api: Api, { desk }: ApiContext): void {
-  let streams = 0;
+  const streams = new Map<AbortController, Promise<void>>();
+  api.addHook("preClose", async () => {
+    const { promise: late, resolve } = Promise.withResolvers<void>();
+    const timer = setTimeout(resolve, CLOSE_GRACE_MS);
+    await Promise.race([Promise.all(streams.values()), late]);
+    clearTimeout(timer);
+    for (const abort of streams.keys()) abort.abort();
+  });
   api.get(
     "/v1/migrations/:id/events",
     {
@@ -41,13 +51,15 @@ export function eventRoutes(api: Api, { desk }: ApiContext): void {
     },
     async (request, reply) => {
       const { path, isOver } = desk.eventLog(request.params.id);
-      if (streams >= MAX_STREAMS) return reply.code(503).send(tooMany());
+      if (streams.size >= MAX_STREAMS) return reply.code(503).send(tooMany());
       const last = request.headers["last-event-id"];
       const abort = new AbortController();
-      streams += 1;
+      const { promise: ended, resolve: end } = Promise.withResolvers<void>();
+      streams.set(abort, ended);
       reply.raw.once("close", () => {
-        streams -= 1;
+        streams.delete(abort);
         abort.abort();
+        end();
       });
       const from = last === undefined ? 0 : Number(last) + 1;
       const settled = () => desk.settled(request.params.id);
@@ -94,17 +106,22 @@ function typeOf(text: string): string {
 }
 
 async function* withHeartbeat(events: AsyncGenerator<string>, signal: AbortSignal): AsyncGenerator<string> {
-  yield ": godwit\n\n";
-  let next = events.next();
-  while (!signal.aborted) {
-    const { promise: quiet, resolve } = Promise.withResolvers<null>();
-    const timer = setTimeout(resolve, HEARTBEAT_MS, null);
-    const result = await Promise.race([next, quiet]).finally(() => clearTimeout(timer));
-    if (result === null) yield ": alive\n\n";
-    else if (result.done === true) return;
-    else {
-      yield result.value;
-      next = events.next();
+  try {
+    yield ": godwit\n\n";
+    let next = events.next();
+    while (!signal.aborted) {
+      const { promise: quiet, resolve } = Promise.withResolvers<null>();
+      const timer = setTimeout(resolve, HEARTBEAT_MS, null);
+      const result = await Promise.race([next, quiet]).finally(() => clearTimeout(timer));
+      if (result === null) yield ": alive\n\n";
+      else if (result.done === true) return;
+      else {
+        yield result.value;
+        next = events.next();
+      }
     }
+  } finally {
+    // Whoever drops this generator in the middle would leave the log's watcher open.
+    await events.return(undefined);
   }
 }

@@ -1,5 +1,6 @@
 import { constants } from "node:crypto";
 import type { ServerOptions } from "node:https";
+import type { Socket } from "node:net";
 import type { TLSSocket } from "node:tls";
 import swagger from "@fastify/swagger";
 import fastify from "fastify";
@@ -56,7 +57,6 @@ export async function createApi(options: {
   api.setValidatorCompiler(validatorCompiler);
   api.setSerializerCompiler(serializerCompiler);
   installErrors(api as never);
-  api.server.maxConnections = MAX_CONNECTIONS;
   api.addHook("onRequest", async (request) => {
     authorizePeer(request.raw.socket as TLSSocket, { kind: "any" });
   });
@@ -82,8 +82,25 @@ export async function createApi(options: {
   migrationRoutes(api, options.context);
   eventRoutes(api, options.context);
   api.get("/openapi.json", { schema: { hide: true } }, () => api.swagger());
+  limitConnections(api);
   await api.ready();
   return api;
+}
+
+/** Bounds the connections and cuts them all at the end, also those that have not asked for anything yet. */
+function limitConnections(api: Api): void {
+  const sockets = new Set<Socket>();
+  api.server.maxConnections = MAX_CONNECTIONS;
+  api.server.on("connection", (socket: Socket) => {
+    sockets.add(socket);
+    socket.once("close", () => sockets.delete(socket));
+  });
+  api.addHook("preClose", async () => {
+    // After the answers under way, which Fastify lets finish.
+    setImmediate(() => {
+      for (const socket of sockets) socket.destroySoon();
+    });
+  });
 }
 
 /** Machine files come as YAML text under any of the names in use for it. */
