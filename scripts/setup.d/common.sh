@@ -27,6 +27,15 @@ require_debian() {
   [ "$(dpkg --print-architecture)" = amd64 ] || fail "this needs a 64-bit PC (amd64)"
 }
 
+# Where this work tree lies becomes part of apt's configuration, of library paths and of a JSON file.
+require_usable_folder() {
+  case $root in
+    *[:\"\\]* | *$'\n'*) fail "the path of this work tree must have no colon, quote, backslash or line break" ;;
+  esac
+  mkdir -p "$build" 2>/dev/null && [ -w "$build" ] ||
+    fail "$build can't be written to by $(id -un): it belongs to $(stat -c %U "$build" 2>/dev/null || stat -c %U "$root")"
+}
+
 # A digest over the given files' names and contents and over the given words (after --).
 digest_of() {
   local files=()

@@ -27,7 +27,7 @@ archive_configure() {
   [ -e "$archive_keyring" ] || fail "$archive_keyring is missing: install the package debian-archive-keyring"
   mirror=$(debian_mirror)
   [ -n "$mirror" ] || fail "apt's sources name no Debian mirror for $codename main: add one to /etc/apt/sources.list"
-  mkdir -p "$archive/lists/partial" "$archive/cache/archives/partial"
+  mkdir -p "$archive/cache/archives/partial"
   : >"$archive/status"
   for suite in "$codename" $(archive_extra_suites); do
     echo "deb [arch=amd64 signed-by=$archive_keyring] $mirror $suite main"
@@ -63,15 +63,21 @@ EOF
 # QEMU 10.0 for Debian 12 is in its backports.
 archive_extra_suites() { [ "$codename" != bookworm ] || echo bookworm-backports; }
 
+# Fetches all lists anew and puts them in place at once.
 archive_update() {
-  say "package lists: refreshing (kept under build/, the system's stay as they are)"
-  if archive_get update --error-on=any >"$archive/update.log" 2>&1; then
+  local fresh=$archive/lists.new
+  say "package lists: fetching (kept under build/, the system's stay as they are)"
+  rm -rf "$fresh"
+  mkdir -p "$fresh/partial"
+  if archive_get -o "Dir::State::lists=$fresh" update --error-on=any >"$archive/update.log" 2>&1; then
+    rm -rf "$archive/lists"
+    mv "$fresh" "$archive/lists"
     touch "$archive/updated"
   elif [ -e "$archive/updated" ]; then
-    say "package lists: no refresh possible, going on with those from $(date -r "$archive/updated" +%F)"
+    say "package lists: can't be fetched, going on with those from $(date -r "$archive/updated" +%F)"
   else
-    tail -n 5 "$archive/update.log" >&2
-    fail "could not read the package lists from $(awk '{ print $4; exit }' "$archive/sources.list")"
+    grep '^[EW]:' "$archive/update.log" | head -n 3 >&2
+    fail "could not get the package lists from $(awk '{ print $4; exit }' "$archive/sources.list")"
   fi
 }
 
@@ -91,7 +97,7 @@ archive_get_fresh() {
   archive_get "$@" >"$log" 2>&1 && return
   archive_update
   archive_get "$@" >"$log" 2>&1 && return
-  tail -n 5 "$log" >&2
+  grep '^[EW]:' "$log" | head -n 3 >&2
   return 1
 }
 
