@@ -49,7 +49,9 @@ export class GodwitError extends Error {
   }
 
   /** The same error with details filled in where it had none: inner rooms know what, outer rooms know where. */
-  with(details: GodwitErrorDetails): GodwitError {
+  with(
+    details: { readonly [Key in keyof GodwitErrorDetails]: GodwitErrorDetails[Key] | undefined },
+  ): GodwitError {
     return new GodwitError(this.code, this.message, {
       ...pick("side", this.side ?? details.side),
       ...pick("phase", this.phase ?? details.phase),
@@ -57,6 +59,11 @@ export class GodwitError extends Error {
       ...pick("advice", this.advice ?? details.advice),
       cause: this.cause ?? details.cause,
     });
+  }
+
+  /** The same error with details replaced: what the other side said of the VM may have changed since. */
+  now(details: GodwitErrorDetails): GodwitError {
+    return new GodwitError(this.code, this.message, details).with(this);
   }
 
   toJSON(): ErrorRecord {

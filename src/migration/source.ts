@@ -112,16 +112,14 @@ export class SourceMigration {
     try {
       if (!run.options.machine.qmp.closed) {
         await run.qemu.rollBack(run.guestWasPaused);
-        error = cause.with({
-          vmState: run.guestWasPaused ? "paused at the source, as before" : "running at the source",
-          advice: "mend the cause and start the migration again",
-        });
+        const vmState = run.guestWasPaused ? "paused at the source, as before" : "running at the source";
+        error = cause.now({ vmState }).with({ advice: "mend the cause and start the migration again" });
       }
       if (run.journal !== null && run.journal.state !== "rolled-back")
         run.journal.append("rolled-back", cause.message);
     } catch (thrown) {
       const also = asGodwitError(thrown, "GODWIT_ROLLBACK");
-      error = cause.with({
+      error = cause.now({
         vmState: `unknown: rolling back failed too (${also.message})`,
         advice: "look with `godwit vm show` and QEMU's log; `cont` in its monitor continues the guest",
       });

@@ -1,5 +1,6 @@
 import { realpathSync } from "node:fs";
 import { GodwitError } from "../base/errors.ts";
+import type { WaitOptions } from "../base/waiting.ts";
 import { removeRemainsOf } from "./clean-up.ts";
 import { describeRunning } from "./describe-running.ts";
 import type { Machine } from "./machine.ts";
@@ -8,7 +9,6 @@ import { type ProcessIdentity, processRuns } from "./process-table.ts";
 import { QmpClient } from "./qmp-client.ts";
 import type { RunningMachine } from "./running-machine.ts";
 import { statePaths } from "./state-paths.ts";
-import type { WaitOptions } from "./waiting.ts";
 
 /** What a state folder says about its machine. */
 export type StateFolder =

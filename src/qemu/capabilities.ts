@@ -1,5 +1,5 @@
+import type { WaitOptions } from "../base/waiting.ts";
 import type { QmpClient } from "./qmp-client.ts";
-import type { WaitOptions } from "./waiting.ts";
 
 /** What the migration of one QEMU can be told, by QEMU's own names. */
 export interface MigrationSupport {

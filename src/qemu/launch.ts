@@ -2,6 +2,7 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { closeSync, fstatSync, openSync, statSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
 import { GodwitError } from "../base/errors.ts";
+import { abortError } from "../base/waiting.ts";
 import { commandLine } from "./command-line.ts";
 import { describeRunning } from "./describe-running.ts";
 import type { Machine } from "./machine.ts";
@@ -11,7 +12,6 @@ import { QmpClient } from "./qmp-client.ts";
 import type { RunningMachine } from "./running-machine.ts";
 import { startFailure } from "./start-failure.ts";
 import { statePaths } from "./state-paths.ts";
-import { abortError } from "./waiting.ts";
 
 /** How often the monitor is tried until it is there. */
 const CONNECT_RETRY_MS = 10;

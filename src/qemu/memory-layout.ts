@@ -1,11 +1,11 @@
 import { asGodwitError } from "../base/errors.ts";
+import type { WaitOptions } from "../base/waiting.ts";
 import { GuestMemory } from "./guest-memory.ts";
 import { firstUnreadable, type Mapping, mappedFile, readMappings } from "./memory-mappings.ts";
 import type { MemorySource } from "./memory-source.ts";
 import type { ProcessIdentity } from "./process-table.ts";
 import { parseGuestToHost, parseRamBlocks, type RamBlockListing } from "./ram-blocks.ts";
 import type { RunningMachine } from "./running-machine.ts";
-import type { WaitOptions } from "./waiting.ts";
 
 export type { MemorySource } from "./memory-source.ts";
 

@@ -1,12 +1,12 @@
 import { EventEmitter } from "node:events";
 import { connect, type Socket } from "node:net";
 import { asGodwitError, GodwitError } from "../base/errors.ts";
+import { abortError, type WaitOptions, waiting } from "../base/waiting.ts";
 import { LineSplitter } from "./lines.ts";
 import { type ArgumentsOf, type ResultOf, resultSchemas } from "./qmp-commands.ts";
 import { QmpCommandError } from "./qmp-errors.ts";
 import type { KnownEventName, KnownQmpEvent, QmpEvent } from "./qmp-events.ts";
 import { parseQmpMessage, type QmpGreeting, type QmpMessage } from "./qmp-message.ts";
-import { abortError, type WaitOptions, waiting } from "./waiting.ts";
 
 /** A line longer than this ends the connection. The longest answer in use, `query-qmp-schema`, has 0.3 MB. */
 export const LINE_LIMIT_BYTES = 16 * 1024 * 1024;

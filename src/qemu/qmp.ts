@@ -1,6 +1,8 @@
 /**
  * A typed client of QEMU's machine protocol: the public door `godwit/qmp`.
  */
+
+export type { WaitOptions } from "../base/waiting.ts";
 export {
   COMMAND_TIMEOUT_MS,
   CONNECT_TIMEOUT_MS,
@@ -28,4 +30,3 @@ export {
   type QmpEventData,
   type ShutdownData,
 } from "./qmp-events.ts";
-export type { WaitOptions } from "./waiting.ts";

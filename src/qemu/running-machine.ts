@@ -1,5 +1,6 @@
 import type { ChildProcess } from "node:child_process";
 import { GodwitError } from "../base/errors.ts";
+import { type WaitOptions, waiting } from "../base/waiting.ts";
 import { removeRemainsOf } from "./clean-up.ts";
 import type { Machine } from "./machine.ts";
 import { type ProcessIdentity, processRuns, signalProcess } from "./process-table.ts";
@@ -7,7 +8,6 @@ import { QmpClient, type QmpConnectOptions } from "./qmp-client.ts";
 import { isEvent, type ShutdownData } from "./qmp-events.ts";
 import { channelSocket, statePaths } from "./state-paths.ts";
 import type { QemuVersion } from "./version.ts";
-import { type WaitOptions, waiting } from "./waiting.ts";
 
 /** `quit` closes disks first, which takes as long as they need to flush; a blocked main loop never answers. */
 const QUIT_TIMEOUT_MS = 5_000;

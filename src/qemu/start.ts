@@ -1,5 +1,6 @@
 import { mkdirSync, realpathSync } from "node:fs";
 import { asGodwitError, GodwitError } from "../base/errors.ts";
+import { abortError, type WaitOptions } from "../base/waiting.ts";
 import { removeRemains } from "./clean-up.ts";
 import { launch } from "./launch.ts";
 import type { Machine } from "./machine.ts";
@@ -9,7 +10,6 @@ import type { RunningMachine } from "./running-machine.ts";
 import { checkFiles, makeMemoryFile } from "./start-checks.ts";
 import { takeStartLock } from "./start-lock.ts";
 import { checkSocketPaths, statePaths } from "./state-paths.ts";
-import { abortError, type WaitOptions } from "./waiting.ts";
 
 /** QEMU opens its monitors within 0.2 s; preparing very large memory may take seconds more. */
 const START_TIMEOUT_MS = 30_000;

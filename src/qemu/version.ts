@@ -1,7 +1,7 @@
 import { execFile } from "node:child_process";
 import { GodwitError } from "../base/errors.ts";
+import type { WaitOptions } from "../base/waiting.ts";
 import type { QmpClient } from "./qmp-client.ts";
-import type { WaitOptions } from "./waiting.ts";
 
 /** A version of QEMU. */
 export interface QemuVersion {

@@ -7,7 +7,7 @@ import { DestinationMigration, type DestinationResult } from "../../src/migratio
 import { type MigrationSettingsInput, migrationSettingsSchema } from "../../src/migration/settings.ts";
 import { SourceMigration } from "../../src/migration/source.ts";
 import { adoptMachine } from "../../src/qemu/adopt.ts";
-import type { Machine } from "../../src/qemu/machine.ts";
+import { type Machine, parseMachine } from "../../src/qemu/machine.ts";
 import type { RunningMachine } from "../../src/qemu/running-machine.ts";
 import { startMachine } from "../../src/qemu/start.ts";
 import {
@@ -80,7 +80,7 @@ export class Host {
       machineFolder,
       startMachine: async (signal) =>
         this.#pair.keep(
-          await startMachine(offer.machine as unknown as Machine, {
+          await startMachine(parseMachine(offer.machine), {
             stateFolder: machineFolder,
             incoming: "defer",
             paused: true,
@@ -132,11 +132,21 @@ export class Pair implements AsyncDisposable {
     );
   }
 
+  /** QEMUs of this pair that run now. */
+  runningMachines(): number {
+    return this.#machines.filter(({ runs }) => runs).length;
+  }
+
+  /** The machine started last: during a migration the destination's. */
+  lastStarted(): RunningMachine {
+    return this.#machines.at(-1)!;
+  }
+
   /** A migration that has not begun. */
   migration(
     machine: RunningMachine,
     from: Host,
-    to: Host,
+    to: Pick<Host, "name" | "port">,
     settings: MigrationSettingsInput = {},
   ): SourceMigration {
     const migrationId = `m-${randomBytes(6).toString("hex")}`;

@@ -1,6 +1,6 @@
 import type { Socket } from "node:net";
 import { GodwitError } from "../../base/errors.ts";
-import { waiting } from "../../qemu/waiting.ts";
+import { waiting } from "../../base/waiting.ts";
 import type {
   DestinationCommand,
   DestinationCounters,
@@ -18,16 +18,12 @@ export class DestinationData {
 
   /**
    * @param connections how many bulk connections there will be
-   * @param failed called once when the process fails or dies of itself
+   * @param failed called once when the process fails or dies of itself; waits end by their signal
    */
   constructor(qemuSocket: Socket, connections: number, failed: (error: GodwitError) => void) {
     this.#process = spawnDataProcess("destination", "destination-process.ts", qemuSocket);
     this.#process.send({ type: "warm-up", connections });
-    for (const { promise } of this.#all()) (promise as Promise<unknown>).catch(() => {});
-    this.#follow().catch((error: GodwitError) => {
-      for (const { reject } of this.#all()) reject(error);
-      failed(error);
-    });
+    this.#follow().catch(failed);
   }
 
   /** The newest counters. */
@@ -67,10 +63,6 @@ export class DestinationData {
       else if (notice.type === "progress") this.#counters = notice.counters;
       else throw GodwitError.fromRecord(notice.error).with({ side: "destination" });
     }
-  }
-
-  #all() {
-    return [this.#connected, this.#pagesComplete, this.#written] as const;
   }
 
   #until<Value>(promise: Promise<Value>, signal: AbortSignal): Promise<Value> {

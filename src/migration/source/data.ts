@@ -1,6 +1,6 @@
 import type { Socket } from "node:net";
 import { GodwitError } from "../../base/errors.ts";
-import { waiting } from "../../qemu/waiting.ts";
+import { waiting } from "../../base/waiting.ts";
 import type {
   ConnectionTotals,
   SourceCommand,
@@ -23,14 +23,10 @@ export class SourceData {
   #counters: SourceCounters | null = null;
   #onCounters: (counters: SourceCounters) => void = () => {};
 
-  /** @param failed called once when the process fails or dies of itself */
+  /** @param failed called once when the process fails or dies of itself; waits end by their signal */
   constructor(qemuSocket: Socket, failed: (error: GodwitError) => void) {
     this.#process = spawnDataProcess<SourceCommand, SourceNotice>("source", "source-process.ts", qemuSocket);
-    for (const { promise } of this.#all()) (promise as Promise<unknown>).catch(() => {});
-    this.#follow().catch((error: GodwitError) => {
-      for (const { reject } of this.#all()) reject(error);
-      failed(error);
-    });
+    this.#follow().catch(failed);
   }
 
   /** The newest counters, null before the first page was listed. */
@@ -89,10 +85,6 @@ export class SourceData {
         this.#onCounters(notice.counters);
       } else throw GodwitError.fromRecord(notice.error).with({ side: "source" });
     }
-  }
-
-  #all() {
-    return [this.#listening, this.#connected, this.#head, this.#deviceState, this.#pagesComplete] as const;
   }
 
   #until<Value>(promise: Promise<Value>, signal: AbortSignal): Promise<Value> {

@@ -51,7 +51,8 @@ export async function preflight(run: SourceRun): Promise<void> {
     type: "offer",
     migrationId: options.migrationId,
     vmName: machine.name,
-    machine: machine.machine as unknown as Record<string, unknown>,
+    // `pc` means another machine in every version of QEMU.
+    machine: { ...machine.machine, machine: machine.machineType },
     machineType: machine.machineType,
     qemuVersion: formatVersion(machine.version),
     memoryBlocks: blocks.map(({ block, usedBytes }) => ({ name: block, usedBytes, pageSizeBytes: 4096 })),

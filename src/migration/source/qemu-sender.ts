@@ -2,10 +2,10 @@ import { rmSync } from "node:fs";
 import { createServer, type Server, type Socket } from "node:net";
 import { join } from "node:path";
 import { GodwitError } from "../../base/errors.ts";
+import { waiting } from "../../base/waiting.ts";
 import { migrationSupport } from "../../qemu/capabilities.ts";
 import { isEvent, type MigrationStatus } from "../../qemu/qmp-events.ts";
 import type { RunningMachine } from "../../qemu/running-machine.ts";
-import { waiting } from "../../qemu/waiting.ts";
 
 /** Until the strategy wants the stop QEMU shall find no reason for one; 0 would complete right after the bulk pass. */
 const RELUCTANT_DOWNTIME_LIMIT_MS = 1;

@@ -1,4 +1,5 @@
 import { GodwitError, type GodwitErrorDetails } from "../../base/errors.ts";
+import { waiting } from "../../base/waiting.ts";
 import type { MemorySurvey } from "../../qemu/memory-layout.ts";
 import type { QmpEvent } from "../../qemu/qmp-events.ts";
 import type { ControlChannel } from "../../wire/index.ts";
@@ -11,6 +12,9 @@ import type { Strategy } from "../strategies/strategy.ts";
 import type { SourceData } from "./data.ts";
 import type { SourceOptions } from "./options.ts";
 import { QemuSender } from "./qemu-sender.ts";
+
+/** The other side ends its QEMU before it says why it gave up; that takes a second at most. */
+const PEER_REASON_TIMEOUT_MS = 3_000;
 
 /** The moments of a migration, on the source's clock, as milliseconds since the epoch; null until they come. */
 export interface Moments {
@@ -68,6 +72,22 @@ export class SourceRun {
   /** Ends the migration; the first reason counts. */
   fail(error: GodwitError): void {
     if (!this.#fatal.signal.aborted) this.#fatal.abort(error.with(this.where()));
+  }
+
+  /**
+   * Ends the migration because the data process said so. A broken bulk connection is mostly the trace of a failure
+   * at the other side, which says on the control channel what it really was.
+   */
+  failByData(error: GodwitError): void {
+    if (!error.code.startsWith("GODWIT_BULK_") || this.channel === null) {
+      this.fail(error);
+      return;
+    }
+    const late = () => error;
+    waiting(this.channel.aborted, { timeoutMs: PEER_REASON_TIMEOUT_MS, signal: this.signal }, late).then(
+      (reason) => this.fail(reason),
+      () => this.fail(error),
+    );
   }
 
   /** Listens to QEMU's events until the run is over. */

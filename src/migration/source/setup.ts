@@ -37,7 +37,7 @@ export async function setup(run: SourceRun): Promise<void> {
   if (strategy.stopsFirst && !run.guestWasPaused) await machine.qmp.execute("stop", {}, { signal });
 
   const socket = await run.qemu.start(signal);
-  const data = new SourceData(socket, (error) => run.fail(error));
+  const data = new SourceData(socket, (error) => run.failByData(error));
   run.data = data;
   const tokenHex = randomBytes(32).toString("hex");
   data.send({

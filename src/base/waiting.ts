@@ -1,4 +1,4 @@
-import { asGodwitError, type GodwitError } from "../base/errors.ts";
+import { asGodwitError, type GodwitError } from "./errors.ts";
 
 /** How long and until when to wait. */
 export interface WaitOptions {

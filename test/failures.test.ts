@@ -1,0 +1,192 @@
+import assert from "node:assert/strict";
+import { readdirSync, readFileSync } from "node:fs";
+import { test } from "node:test";
+import { type QemuVersion, qemuVersions } from "../src/lab/toolchain.ts";
+import type { PhaseName } from "../src/migration/events.ts";
+import type { MigrationReport } from "../src/migration/report.ts";
+import type { SourceMigration } from "../src/migration/source.ts";
+import type { RunningMachine } from "../src/qemu/running-machine.ts";
+import { assertWhole, BUSY, guestMachine, loadGuest, speakWith } from "./support/guest.ts";
+import { Pair } from "./support/pair.ts";
+
+/** A pair with a busy guest at its first host. */
+async function busyPair(version: QemuVersion): Promise<{ pair: Pair; machine: RunningMachine }> {
+  const pair = await Pair.open(version);
+  const machine = await pair.start(pair.a, guestMachine());
+  await loadGuest(machine, BUSY);
+  return { pair, machine };
+}
+
+/** Calls back once when a migration enters a phase. */
+function at(migration: SourceMigration, phase: PhaseName, action: () => void): void {
+  const end = migration.onEvent((event) => {
+    if (event.type !== "phase" || event.phase !== phase) return;
+    end();
+    action();
+  });
+}
+
+/** The guest runs on at the source, whole, and a second attempt succeeds and leaves nothing behind. */
+async function assertUnharmed(pair: Pair, machine: RunningMachine): Promise<void> {
+  assert.ok(machine.runs);
+  assert.equal((await machine.qmp.execute("query-status")).running, true, "the guest runs at the source");
+  await assertWhole(machine);
+  const result = pair.b.nextResult();
+  const report = await pair.migration(machine, pair.a, pair.b).run();
+  assert.equal(report.outcome, "completed", JSON.stringify(report.error));
+  const { machine: arrived } = await result;
+  await assertWhole(arrived!);
+  assert.equal(pair.runningMachines(), 1, "one QEMU is left, the destination's");
+}
+
+/** What every failure before the commit must say. */
+function assertSaid(report: MigrationReport, code: string, side: "source" | "destination"): void {
+  assert.equal(report.outcome, "failed");
+  assert.equal(report.error?.code, code, JSON.stringify(report.error));
+  assert.equal(report.error.side, side);
+  assert.equal(report.error.vmState, "running at the source");
+  assert.ok(report.error.phase !== undefined && report.error.advice !== undefined);
+}
+
+const [newest] = qemuVersions();
+
+test("a destination that never listens leaves the guest where it is", async () => {
+  const { pair, machine } = await busyPair(newest!);
+  await using _ = pair;
+  const port = pair.b.port;
+  await pair.b.close();
+  const report = await pair.migration(machine, pair.a, { name: pair.b.name, port }).run();
+  assertSaid(report, "GODWIT_CONNECT_REFUSED", "source");
+  await pair.b.listen();
+  await assertUnharmed(pair, machine);
+});
+
+for (const version of qemuVersions()) {
+  for (const phase of ["live", "switchover"] as const) {
+    test(`QEMU ${version}: the destination's QEMU is killed in ${phase}`, async () => {
+      const { pair, machine } = await busyPair(version);
+      await using _ = pair;
+      const migration = pair.migration(machine, pair.a, pair.b);
+      at(migration, phase, () => pair.lastStarted().kill());
+      const result = pair.b.nextResult();
+      const report = await migration.run();
+      assert.equal(report.outcome, "failed");
+      assert.equal(report.error?.side, "destination", JSON.stringify(report.error));
+      assert.equal(report.error?.vmState, "running at the source");
+      assert.equal((await result).outcome, "abandoned");
+      await assertUnharmed(pair, machine);
+    });
+  }
+}
+
+for (const phase of ["setup", "live", "switchover"] as const) {
+  test(`a migration cancelled in ${phase} leaves the guest running at the source`, async () => {
+    const { pair, machine } = await busyPair(newest!);
+    await using _ = pair;
+    const migration = pair.migration(machine, pair.a, pair.b);
+    let answer: Promise<string> | null = null;
+    at(migration, phase, () => {
+      answer = migration.cancel("changed my mind");
+    });
+    const report = await migration.run();
+    assert.equal(await answer, "cancelled");
+    assert.equal(report.outcome, "cancelled");
+    assert.equal(report.error?.code, "GODWIT_CANCELLED");
+    await assertUnharmed(pair, machine);
+  });
+}
+
+test("a migration cancelled at once after its start leaves the guest running at the source", async () => {
+  const { pair, machine } = await busyPair(newest!);
+  await using _ = pair;
+  const migration = pair.migration(machine, pair.a, pair.b);
+  const running = migration.run();
+  assert.equal(await migration.cancel("changed my mind"), "cancelled");
+  assert.equal((await running).outcome, "cancelled");
+  await assertUnharmed(pair, machine);
+});
+
+test("a migration that has completed can't be cancelled any more", async () => {
+  const { pair, machine } = await busyPair(newest!);
+  await using _ = pair;
+  const migration = pair.migration(machine, pair.a, pair.b);
+  assert.equal((await migration.run()).outcome, "completed");
+  assert.equal(await migration.cancel("too late"), "too-late");
+});
+
+test("a guest that powers off meanwhile ends the migration, and nothing runs anywhere", async () => {
+  const { pair, machine } = await busyPair(newest!);
+  await using _ = pair;
+  const migration = pair.migration(machine, pair.a, pair.b, { bandwidthBytesPerSecond: 1e6 });
+  using guest = await speakWith(machine);
+  at(migration, "live", () => void guest.powerOff().catch(() => {}));
+  const result = pair.b.nextResult();
+  const report = await migration.run();
+  assert.equal(report.outcome, "failed");
+  assert.equal(report.error?.code, "GODWIT_GUEST_POWERED_OFF");
+  assert.match(report.error?.vmState ?? "", /powered off/);
+  assert.equal((await result).outcome, "abandoned");
+  assert.equal(pair.runningMachines(), 0);
+});
+
+test("a guest that reboots meanwhile arrives and comes up at the destination", async () => {
+  const { pair, machine } = await busyPair(newest!);
+  await using _ = pair;
+  const migration = pair.migration(machine, pair.a, pair.b);
+  using guest = await speakWith(machine);
+  at(migration, "live", () => void guest.reboot().catch(() => {}));
+  const result = pair.b.nextResult();
+  assert.equal((await migration.run()).outcome, "completed");
+  const { machine: arrived } = await result;
+  using there = await speakWith(arrived!);
+  await there.ping();
+});
+
+test("the source's QEMU killed in live: the destination does not start", async () => {
+  const { pair, machine } = await busyPair(newest!);
+  await using _ = pair;
+  const migration = pair.migration(machine, pair.a, pair.b, { bandwidthBytesPerSecond: 1e6 });
+  at(migration, "live", () => void machine.kill());
+  const result = pair.b.nextResult();
+  const report = await migration.run();
+  assert.equal(report.error?.code, "GODWIT_QEMU_GONE");
+  assert.equal((await result).outcome, "abandoned");
+  assert.equal(pair.runningMachines(), 0);
+});
+
+test("a data process killed on either side in live leaves the guest running at the source", async () => {
+  const { pair, machine } = await busyPair(newest!);
+  await using _ = pair;
+  for (const script of ["source-process", "destination-process"]) {
+    const migration = pair.migration(machine, pair.a, pair.b, { bandwidthBytesPerSecond: 1e6 });
+    at(migration, "live", () => killChild(script));
+    const report = await migration.run();
+    assert.equal(report.outcome, "failed", script);
+    assert.equal(report.error?.vmState, "running at the source");
+  }
+  await assertUnharmed(pair, machine);
+});
+
+/** Kills the child of this process that runs a script. */
+function killChild(script: string): void {
+  for (const pid of readdirSync("/proc").filter((name) => /^\d+$/.test(name))) {
+    if (commandOf(pid).includes(script) && parentOf(pid) === process.pid)
+      process.kill(Number(pid), "SIGKILL");
+  }
+}
+
+function commandOf(pid: string): string {
+  try {
+    return readFileSync(`/proc/${pid}/cmdline`, "utf8");
+  } catch {
+    return "";
+  }
+}
+
+function parentOf(pid: string): number {
+  try {
+    return Number(/^PPid:\s+(\d+)/m.exec(readFileSync(`/proc/${pid}/status`, "utf8"))?.[1]);
+  } catch {
+    return -1;
+  }
+}
