@@ -84,3 +84,23 @@ export class ConfigurationParser implements ItemParser {
     return size;
   }
 }
+
+/** What a configuration record says. */
+export interface StreamConfiguration {
+  readonly machineType: string;
+  /** Those that both sides must share, `x-ignore-shared` for one; QEMU doesn't write all that are on. */
+  readonly capabilities: readonly string[];
+}
+
+/**
+ * Reads a whole configuration record, as `StreamHandler.configuration` gets it.
+ * @throws GodwitError `GODWIT_STREAM_…`
+ */
+export function readConfiguration(record: Uint8Array): StreamConfiguration {
+  const parser = new ConfigurationParser();
+  const used = parser.parse(record, 0, record.length, 0);
+  if (used !== record.length || record[0] !== RECORD.configuration) {
+    throw streamError("GODWIT_STREAM_TRUNCATED", "a configuration record that is not whole");
+  }
+  return { machineType: parser.machineType, capabilities: parser.capabilities };
+}
