@@ -9,6 +9,7 @@ export {
   MAXIMUM_BATCH_PAGES,
   MAXIMUM_FRAME_BYTES,
   PAGE_BYTES,
+  pageArea,
 } from "./bulk/format.ts";
 export { LinkMeter, type LinkReading } from "./bulk/link-meter.ts";
 export { BulkListener, type BulkListenOptions } from "./bulk/listener.ts";

@@ -5,7 +5,16 @@ import fc from "fast-check";
 import type { CompressionMode } from "./choice.ts";
 import { BatchDecoder, type BatchHandler } from "./decoder.ts";
 import { BatchEncoder } from "./encoder.ts";
-import { AT, type BulkTotals, CODEC_ZSTD, HEAD_BYTES, MAXIMUM_BATCH_PAGES, PAGE_BYTES } from "./format.ts";
+import {
+  AT,
+  type BulkTotals,
+  CODEC_ZSTD,
+  HEAD_BYTES,
+  MAXIMUM_BATCH_PAGES,
+  MAXIMUM_FRAME_BYTES,
+  PAGE_BYTES,
+  pageArea,
+} from "./format.ts";
 import { fillPage, fillRuns, type PageKind } from "./test-pages.ts";
 
 const BLOCK_PAGES = [100_000, 64];
@@ -61,19 +70,24 @@ const modeArbitrary = fc.constantFrom<CompressionMode>("none", "zstd", "auto");
 
 test("pages come out as they went in, whatever they hold and however the bytes are cut", () => {
   const buffer = Buffer.alloc(MAXIMUM_BATCH_PAGES * PAGE_BYTES);
+  const frameBuffer = Buffer.alloc(MAXIMUM_FRAME_BYTES);
   fc.assert(
     fc.property(
       fc.array(fc.tuple(runsArbitrary, kindArbitrary), { minLength: 1, maxLength: 4 }),
       modeArbitrary,
       fc.array(fc.integer({ min: 1, max: 20_000 }), { minLength: 1 }),
-      (batches, compression, cuts) => {
+      fc.boolean(),
+      (batches, compression, cuts, inPlace) => {
         const encoder = new BatchEncoder({ compression });
         const frames: Buffer[] = [];
         for (const [runs, kind] of batches) {
           const pages = fillRuns(buffer, 0, runs, runs.length / 2, kind);
           const input = buffer.subarray(0, pages * PAGE_BYTES);
           const before = crc32(input);
-          frames.push(Buffer.from(encoder.encode(0, runs, runs.length / 2, input)));
+          const area = pageArea(frameBuffer);
+          if (inPlace) input.copy(area);
+          const given = inPlace ? area.subarray(0, input.length) : input;
+          frames.push(Buffer.from(encoder.encode(0, runs, runs.length / 2, given, frameBuffer)));
           assert.equal(crc32(input), before, "the caller's pages are left alone");
         }
         frames.push(Buffer.from(encoder.endOfSet(77)), Buffer.from(encoder.goodbye()));

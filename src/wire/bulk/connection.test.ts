@@ -204,7 +204,7 @@ async function sendAndCompare(compression: "none" | "zstd" | "auto", seed: numbe
     credentials: alpha,
     token,
     seed,
-    batches: 60,
+    batches: 30,
     blockPages: BLOCK_PAGES,
     compression,
     pacer: undefined,

@@ -13,6 +13,7 @@ import {
   MAXIMUM_BITMAP_BYTES,
   MAXIMUM_FRAME_BYTES,
   PAGE_BYTES,
+  PREFIX_BYTES,
   TYPE_BATCH,
   TYPE_END_OF_SET,
   TYPE_GOODBYE,
@@ -44,6 +45,7 @@ export class BatchEncoder {
   readonly #compressor: Compressor;
   readonly #choice: CompressionChoice;
   readonly #own = Buffer.allocUnsafeSlow(MAXIMUM_FRAME_BYTES);
+  readonly #prefix = Buffer.alloc(PREFIX_BYTES);
   readonly #bitmap = Buffer.alloc(MAXIMUM_BITMAP_BYTES);
   #sequence = 0;
   #batches = 0;
@@ -75,8 +77,9 @@ export class BatchEncoder {
    * A batch of pages of one RAM block.
    * @param runs pairs of first page and page count, ascending and apart
    * @param runCount pairs in use
-   * @param pages the pages' contents back to back; read, never kept or changed
-   * @param target where the frame is built, at least {@link MAXIMUM_FRAME_BYTES}; without one the encoder's own
+   * @param pages the pages' contents back to back; left alone, unless they are in `target`'s own `pageArea`, which
+   * saves a copy
+   * @param target where the frame is built, {@link MAXIMUM_FRAME_BYTES} long; without one the encoder's own
    * @returns the frame, a view of `target` or of the encoder's own buffer until the next call
    * @throws GodwitError `GODWIT_BULK_BATCH` for a batch that the receiver would refuse
    */
@@ -87,46 +90,50 @@ export class BatchEncoder {
     pages: Buffer,
     target: Buffer = this.#own,
   ): Buffer {
-    const runEnd = writeRuns(target, runs, runCount);
-    const pageCount = countPages(runs, runCount, pages);
+    const pageCount = judgeBatch(runs, runCount, pages, target);
+    const prefix = this.#prefix;
     const zeroCount = this.#findZeros(pages, pageCount);
     const mixed = zeroCount > 0 && zeroCount < pageCount;
+    const runEnd = writeRuns(prefix, runs, runCount);
     const bitmapBytes = mixed ? (pageCount + 7) >> 3 : 0;
-    this.#bitmap.copy(target, runEnd, 0, bitmapBytes);
-    const payloadAt = runEnd + bitmapBytes;
+    const prefixBytes = runEnd + this.#bitmap.copy(prefix, runEnd, 0, bitmapBytes);
     const contentBytes = (pageCount - zeroCount) * PAGE_BYTES;
 
-    let contents = pages;
-    if (mixed) {
-      this.#pack(pages, pageCount, target, payloadAt);
-      contents = target.subarray(payloadAt, payloadAt + contentBytes);
-    } else if (pages.length !== contentBytes) {
-      contents = pages.subarray(0, contentBytes);
+    let contentCrc = 0;
+    let compressed: Buffer | undefined;
+    if (contentBytes > 0) {
+      let contents = pages.length === contentBytes ? pages : pages.subarray(0, contentBytes);
+      if (mixed) {
+        this.#pack(pages, pageCount, target);
+        contents = target.subarray(PREFIX_BYTES, PREFIX_BYTES + contentBytes);
+      }
+      contentCrc = crc32(contents);
+      compressed = this.#compress(contents);
+      if (compressed !== undefined) compressed.copy(target, PREFIX_BYTES);
+      else if (!mixed && !isInPlace(pages, target)) contents.copy(target, PREFIX_BYTES);
     }
-    const contentCrc = contentBytes === 0 ? 0 : crc32(contents);
-    const compressed = contentBytes === 0 ? undefined : this.#compress(contents);
-    if (compressed !== undefined) compressed.copy(target, payloadAt);
-    else if (!mixed && contentBytes > 0) contents.copy(target, payloadAt);
     const payloadBytes = compressed?.length ?? contentBytes;
 
-    this.#writeHead(target, TYPE_BATCH);
-    target[AT.codec] = compressed === undefined ? CODEC_RAW : CODEC_ZSTD;
-    target.writeUInt32LE(payloadBytes, AT.payloadBytes);
-    target.writeUInt16LE(block, AT.block);
-    target.writeUInt16LE(runCount, AT.runs);
-    target.writeUInt16LE(pageCount, AT.pages);
-    target.writeUInt16LE(zeroCount, AT.zeroPages);
-    target.writeUInt32LE(contentBytes, AT.contentBytes);
-    target.writeUInt16LE(runEnd - HEAD_BYTES, AT.runBytes);
-    target.writeUInt16LE(bitmapBytes, AT.bitmapBytes);
-    target.writeUInt32LE(crc32(target.subarray(0, payloadAt), contentCrc), AT.crc);
+    this.#writeHead(prefix, TYPE_BATCH);
+    prefix[AT.codec] = compressed === undefined ? CODEC_RAW : CODEC_ZSTD;
+    prefix.writeUInt32LE(payloadBytes, AT.payloadBytes);
+    prefix.writeUInt16LE(block, AT.block);
+    prefix.writeUInt16LE(runCount, AT.runs);
+    prefix.writeUInt16LE(pageCount, AT.pages);
+    prefix.writeUInt16LE(zeroCount, AT.zeroPages);
+    prefix.writeUInt32LE(contentBytes, AT.contentBytes);
+    prefix.writeUInt16LE(runEnd - HEAD_BYTES, AT.runBytes);
+    prefix.writeUInt16LE(bitmapBytes, AT.bitmapBytes);
+    prefix.writeUInt32LE(crc32(prefix.subarray(0, prefixBytes), contentCrc), AT.crc);
+    prefix.copy(target, PREFIX_BYTES - prefixBytes, 0, prefixBytes);
 
     this.#batches += 1;
     this.#pages += pageCount;
     this.#zeroPages += zeroCount;
     this.#contentBytes += contentBytes;
+    this.#frameBytes += prefixBytes + payloadBytes;
     if (compressed !== undefined) this.#compressedBatches += 1;
-    return this.#finish(target, payloadAt + payloadBytes);
+    return target.subarray(PREFIX_BYTES - prefixBytes, PREFIX_BYTES + payloadBytes);
   }
 
   /**
@@ -149,7 +156,8 @@ export class BatchEncoder {
     target.writeUIntLE(this.#zeroPages, AT.zeroPagesSoFar, 6);
     target.writeUInt32LE(set, AT.set);
     target.writeUInt32LE(crc32(target.subarray(0, HEAD_BYTES)), AT.crc);
-    return this.#finish(target, HEAD_BYTES);
+    this.#frameBytes += HEAD_BYTES;
+    return target.subarray(0, HEAD_BYTES);
   }
 
   #writeHead(target: Buffer, type: number): void {
@@ -158,11 +166,6 @@ export class BatchEncoder {
     target[AT.type] = type;
     target.writeUInt32LE(this.#sequence, AT.sequence);
     this.#sequence = (this.#sequence + 1) >>> 0;
-  }
-
-  #finish(target: Buffer, bytes: number): Buffer {
-    this.#frameBytes += bytes;
-    return target.subarray(0, bytes);
   }
 
   #findZeros(pages: Buffer, pageCount: number): number {
@@ -177,9 +180,9 @@ export class BatchEncoder {
   }
 
   /** Copies the pages that aren't zero back to back, stretch by stretch. */
-  #pack(pages: Buffer, pageCount: number, target: Buffer, at: number): void {
+  #pack(pages: Buffer, pageCount: number, target: Buffer): void {
     const bitmap = this.#bitmap;
-    let position = at;
+    let position = PREFIX_BYTES;
     let page = 0;
     while (page < pageCount) {
       while (page < pageCount && isMarked(bitmap, page)) page += 1;
@@ -209,35 +212,44 @@ function isMarked(bitmap: Buffer, page: number): boolean {
   return ((bitmap[page >> 3] as number) & (1 << (page & 7))) !== 0;
 }
 
-function countPages(runs: Uint32Array, runCount: number, pages: Buffer): number {
+function isInPlace(pages: Buffer, target: Buffer): boolean {
+  return pages.buffer === target.buffer && pages.byteOffset === target.byteOffset + PREFIX_BYTES;
+}
+
+/** The batch's number of pages, after a look at everything that the receiver will look at. */
+function judgeBatch(runs: Uint32Array, runCount: number, pages: Buffer, target: Buffer): number {
   let count = 0;
-  for (let index = 0; index < runCount; index += 1) count += runs[2 * index + 1] as number;
-  if (count === 0 || count > MAXIMUM_BATCH_PAGES || pages.length < count * PAGE_BYTES) {
+  let end = 0;
+  let ascending = runCount >= 1 && runCount <= MAXIMUM_BATCH_PAGES;
+  for (let index = 0; ascending && index < runCount; index += 1) {
+    const first = runs[2 * index] as number;
+    const length = runs[2 * index + 1] as number;
+    ascending = first >= end && length > 0;
+    end = first + length;
+    count += length;
+  }
+  if (!ascending || count > MAXIMUM_BATCH_PAGES || pages.length < count * PAGE_BYTES) {
     throw new GodwitError(
       "GODWIT_BULK_BATCH",
-      `a batch of ${count} pages with ${pages.length} bytes; it holds 1 to ${MAXIMUM_BATCH_PAGES} pages`,
+      `a batch of ${runCount} runs with ${count} pages in ${pages.length} bytes: ` +
+        `runs must ascend and hold 1 to ${MAXIMUM_BATCH_PAGES} pages`,
     );
+  }
+  if (target.length < MAXIMUM_FRAME_BYTES) {
+    throw new GodwitError("GODWIT_BULK_BATCH", `a frame buffer of ${target.length} bytes is too small`);
   }
   return count;
 }
 
-function writeRuns(target: Buffer, runs: Uint32Array, runCount: number): number {
-  if (runCount < 1 || runCount > MAXIMUM_BATCH_PAGES || target.length < MAXIMUM_FRAME_BYTES) {
-    throw new GodwitError(
-      "GODWIT_BULK_BATCH",
-      `a batch of ${runCount} runs for a buffer of ${target.length} bytes`,
-    );
-  }
+function writeRuns(prefix: Buffer, runs: Uint32Array, runCount: number): number {
   let at = HEAD_BYTES;
   let end = 0;
   for (let index = 0; index < runCount; index += 1) {
     const first = runs[2 * index] as number;
-    const count = runs[2 * index + 1] as number;
-    if (first < end || count === 0)
-      throw new GodwitError("GODWIT_BULK_BATCH", "runs must ascend and not be empty");
-    at = writeVarint(target, at, first - end);
-    at = writeVarint(target, at, count);
-    end = first + count;
+    const length = runs[2 * index + 1] as number;
+    at = writeVarint(prefix, at, first - end);
+    at = writeVarint(prefix, at, length);
+    end = first + length;
   }
   return at;
 }

@@ -44,9 +44,19 @@ export const MAXIMUM_RUN_BYTES = MAXIMUM_BATCH_PAGES * 10;
 /** One bit per page. */
 export const MAXIMUM_BITMAP_BYTES = MAXIMUM_BATCH_PAGES / 8;
 
+/** Room before the contents for everything else of a frame, rounded up so that contents can be page-aligned. */
+export const PREFIX_BYTES = 4096;
+
 /** The largest frame: contents are stored as they are where zstd would make them larger. */
-export const MAXIMUM_FRAME_BYTES =
-  HEAD_BYTES + MAXIMUM_RUN_BYTES + MAXIMUM_BITMAP_BYTES + MAXIMUM_CONTENT_BYTES;
+export const MAXIMUM_FRAME_BYTES = PREFIX_BYTES + MAXIMUM_CONTENT_BYTES;
+
+/**
+ * The place in a frame buffer of {@link MAXIMUM_FRAME_BYTES} where the pages of a batch can be read to, so that the
+ * encoder needs no copy of them.
+ */
+export function pageArea(frameBuffer: Buffer): Buffer {
+  return frameBuffer.subarray(PREFIX_BYTES, MAXIMUM_FRAME_BYTES);
+}
 
 export const MAGIC = 0x47;
 export const TYPE_BATCH = 1;

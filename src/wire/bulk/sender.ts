@@ -77,9 +77,10 @@ export class BulkSender {
         advice: "await drained(); this is a defect of the sender",
       });
     }
-    if (frame.buffer !== buffer.buffer) frame.copy(buffer);
+    let bytes = frame;
+    if (frame.buffer !== buffer.buffer) bytes = buffer.subarray(0, frame.copy(buffer));
     const wireBytes = frame.length + Math.ceil(frame.length / RECORD_BYTES) * RECORD_OVERHEAD_BYTES;
-    this.#socket.write(buffer.subarray(0, frame.length), () => {
+    this.#socket.write(bytes, () => {
       this.#free.push(buffer);
       this.meter.took(wireBytes);
       this.#wake?.();
