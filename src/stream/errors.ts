@@ -1,7 +1,7 @@
-import { type ErrorCode, GodwitError } from "../base/errors.ts";
+import { GodwitError } from "../base/errors.ts";
 
 /** What can be wrong with a stream. The codes are stable. */
-export type StreamErrorCode = Extract<
+export type StreamErrorCode =
   | "GODWIT_STREAM_BAD_MAGIC"
   | "GODWIT_STREAM_VERSION"
   | "GODWIT_STREAM_TRUNCATED"
@@ -20,9 +20,7 @@ export type StreamErrorCode = Extract<
   | "GODWIT_STREAM_BAD_DEVICES"
   | "GODWIT_STREAM_BAD_COMMAND"
   | "GODWIT_STREAM_BAD_MESSAGE"
-  | "GODWIT_STREAM_ENDED",
-  ErrorCode
->;
+  | "GODWIT_STREAM_ENDED";
 
 /**
  * An error about the stream's contents.
