@@ -1,6 +1,7 @@
 import { cpus, totalmem } from "node:os";
 import type { Logger } from "pino";
 import { asGodwitError } from "../base/errors.ts";
+import type { Recovered } from "../migration/recover.ts";
 import { type Credentials, listenControl, loadCredentialFiles } from "../wire/index.ts";
 import type { SecureListener } from "../wire/tls/listen.ts";
 import type { Api } from "./api/context.ts";
@@ -10,6 +11,7 @@ import { availableMemoryBytes } from "./host-resources.ts";
 import { MigrationDesk } from "./migration-desk.ts";
 import type { IncomingFactory, MachineDriver, OutgoingFactory } from "./ports.ts";
 import { Reception, type ReceptionOptions } from "./reception.ts";
+import { settleRecovered } from "./recovery.ts";
 import { MachineRegistry } from "./registry.ts";
 import type { DoctorReport, HostInfo } from "./schemas.ts";
 import { openStateFolder, type StateFolder } from "./state-folder.ts";
@@ -31,8 +33,14 @@ export interface AgentParts<Native>
   readonly driver: MachineDriver<Native>;
   readonly outgoing: OutgoingFactory<Native>;
   readonly incoming: IncomingFactory<Native>;
-  /** Settles what migrations of an earlier agent left behind, before anybody may ask. */
-  recover(state: StateFolder, registry: MachineRegistry<Native>): Promise<void>;
+  /** Settles by their journals what migrations of an earlier agent left open, before anybody may ask. */
+  recover(request: {
+    /** Folder of the migrations' folders. */
+    readonly folder: string;
+    /** The QEMU that was found again in a VM's folder. */
+    readonly machineIn: (machineFolder: string) => Promise<Native | null>;
+    readonly signal: AbortSignal;
+  }): Promise<Recovered[]>;
   doctor(surroundings: AgentSurroundings & { readonly wirePort: number }): Promise<DoctorReport>;
 }
 
@@ -40,6 +48,8 @@ export interface AgentParts<Native>
 export class GodwitAgent<Native> {
   readonly apiPort: number;
   readonly wirePort: number;
+  /** Ends the questions to peers of migrations in doubt. */
+  readonly #asking: AbortController;
   readonly #state: StateFolder;
   readonly #registry: MachineRegistry<Native>;
   readonly #desk: MigrationDesk<Native>;
@@ -49,6 +59,7 @@ export class GodwitAgent<Native> {
 
   private constructor(parts: {
     apiPort: number;
+    asking: AbortController;
     state: StateFolder;
     registry: MachineRegistry<Native>;
     desk: MigrationDesk<Native>;
@@ -58,6 +69,7 @@ export class GodwitAgent<Native> {
   }) {
     this.apiPort = parts.apiPort;
     this.wirePort = parts.wire.port;
+    this.#asking = parts.asking;
     this.#state = parts.state;
     this.#registry = parts.registry;
     this.#desk = parts.desk;
@@ -86,7 +98,14 @@ export class GodwitAgent<Native> {
     await registry.load();
     const desk = new MigrationDesk({ folder: state.migrations, registry, outgoing: parts.outgoing, log });
     desk.load();
-    await parts.recover(state, registry);
+    const asking = new AbortController();
+    cleanUp.defer(() => asking.abort());
+    const recovered = await parts.recover({
+      folder: state.migrations,
+      machineIn: async (folder) => registry.nativeIn(folder),
+      signal: asking.signal,
+    });
+    await settleRecovered(recovered, { registry, desk, log });
 
     const reception = new Reception({ ...parts, registry, desk, stateFolder: state.path, log });
     const wire = await listenControl({
@@ -131,7 +150,7 @@ export class GodwitAgent<Native> {
     cleanUp.defer(() => api.close());
     const apiPort = await listenApi(api, { host: config.listen, port: config.apiPort });
     cleanUp.move();
-    return new GodwitAgent({ apiPort, state, registry, desk, api, wire, log });
+    return new GodwitAgent({ apiPort, asking, state, registry, desk, api, wire, log });
   }
 
   /**
@@ -140,6 +159,7 @@ export class GodwitAgent<Native> {
    */
   async close(): Promise<void> {
     const steps: [string, () => unknown][] = [
+      ["the recovery", () => this.#asking.abort()],
       ["the wire", () => this.#wire.close()],
       ["the migrations", () => this.#desk.close(CLOSE_GRACE_MS)],
       ["the API", () => this.#api.close()],

@@ -14,6 +14,8 @@ const machineRecordSchema = z.object({
   accelerator: z.string(),
   /** The host that it moved to. */
   movedTo: z.string().optional(),
+  /** The migration that has it. */
+  migrationId: z.string().optional(),
   /** Why it is in that state, in words. */
   reason: z.string().optional(),
 });

@@ -86,7 +86,10 @@ export const machineTransitions: Readonly<
     "settled-running": "running",
     "settled-paused": "paused",
     "settled-departed": "departed",
+    "settled-in-doubt": "in-doubt",
     "settled-absent": "absent",
+    exited: "stopped",
+    crashed: "crashed",
   },
 };
 

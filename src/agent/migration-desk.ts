@@ -20,7 +20,7 @@ const cardSchema = z.object({
   direction: z.enum(["outgoing", "incoming"]),
   peer: z.string(),
   startedAt: z.string(),
-  /** Of an incoming migration, whose report is at the source. */
+  /** Where there is no report: of an incoming migration, and of one whose agent died. */
   outcome: z.enum(outcomeNames).optional(),
 });
 
@@ -225,6 +225,12 @@ export class MigrationDesk<Native> {
     }
   }
 
+  /** Notes how a migration of an earlier agent came out, where it has no report of its own. */
+  conclude(id: string, outcome: Outcome): void {
+    const entry = this.#entries.get(id);
+    if (entry !== undefined) this.#writeCard(entry, { ...entry.card, outcome });
+  }
+
   /** Asks a migration to stop before its commit. */
   async cancel(id: string, reason: string): Promise<"cancelled" | "too-late"> {
     const entry = this.#entry(id);
@@ -336,7 +342,7 @@ export class MigrationDesk<Native> {
       ...entry.card,
       active: entry.active,
       phase: report === null ? entry.phase : phaseOf(report),
-      outcome: report?.outcome ?? entry.card.outcome ?? null,
+      outcome: settledOutcome(report, entry.card),
     };
   }
 
@@ -357,6 +363,12 @@ export class MigrationDesk<Native> {
       advice: "try again when it is back",
     });
   }
+}
+
+/** The report's outcome, except that a doubt may have been settled later. */
+function settledOutcome(report: MigrationReport | null, { outcome }: Card): Outcome | null {
+  if (report === null || report.outcome === "in-doubt") return outcome ?? report?.outcome ?? null;
+  return report.outcome;
 }
 
 function phaseOf(report: MigrationReport): PhaseName {

@@ -53,7 +53,7 @@ export interface MachineDriver<Native> {
    * @throws GodwitError `GODWIT_MACHINE_FILE`
    */
   parse(text: string, baseFolder: string): ParsedMachine;
-  /** Starts a VM in `folder`, which the driver may fill. */
+  /** Starts a VM in `folder`, which the driver makes where it is missing. */
   start(machine: ParsedMachine, folder: string): Promise<MachineHandle<Native>>;
   /** The QEMU that an earlier agent started in `folder`, or null where none runs any more. */
   adopt(folder: string): Promise<MachineHandle<Native> | null>;

@@ -1,4 +1,5 @@
 import { DestinationMigration } from "../migration/destination.ts";
+import { recoverMigrations } from "../migration/recover.ts";
 import { SourceMigration } from "../migration/source.ts";
 import { parseMachine } from "../qemu/machine.ts";
 import type { RunningMachine } from "../qemu/running-machine.ts";
@@ -54,7 +55,8 @@ export function realParts({ config, credentials, log }: AgentSurroundings): Agen
         },
       };
     },
-    async recover() {},
+    recover: (request) =>
+      recoverMigrations({ ...request, credentials, hostName: config.name, softwareVersion }),
     doctor: ({ wirePort }) =>
       examineHost({
         name: config.name,

@@ -1,5 +1,5 @@
 import { existsSync, mkdirSync, readdirSync, rmSync } from "node:fs";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import type { Logger } from "pino";
 import { asGodwitError, GodwitError } from "../base/errors.ts";
 import { type MachineRecord, readMachineRecord, writeMachineRecord } from "./machine-record.ts";
@@ -79,6 +79,7 @@ export class MachineRegistry<Native> {
     entry.since = record?.since ?? entry.since;
     entry.movedTo = record?.movedTo ?? null;
     entry.reason = record?.reason ?? null;
+    entry.migrationId = record?.migrationId ?? null;
     const underMigration = ["migrating-out", "incoming", "in-doubt"].includes(entry.state);
     if (handle === null) {
       if (["running", "paused", "starting", "stopping"].includes(entry.state)) {
@@ -88,6 +89,7 @@ export class MachineRegistry<Native> {
       return;
     }
     this.#hold(entry, handle);
+    if (!underMigration) entry.migrationId = null;
     if (!underMigration) this.#set(entry, (await handle.guestRuns()) ? "running" : "paused");
     this.#log.info({ vm: name, pid: handle.pid, state: entry.state }, "VM found again");
   }
@@ -105,6 +107,11 @@ export class MachineRegistry<Native> {
   /** The state of a VM, `absent` where the name is not known. */
   stateOf(name: string): MachineState {
     return this.#entries.get(name)?.state ?? "absent";
+  }
+
+  /** The QEMU of the VM that has that folder, where one runs. */
+  nativeIn(folder: string): Native | null {
+    return this.#entries.get(basename(folder))?.handle?.native ?? null;
   }
 
   /** Memory of the VMs on their way here, in bytes: it is promised, but may not be in use yet. */
@@ -369,6 +376,7 @@ export class MachineRegistry<Native> {
       vcpus: entry.description.vcpus,
       accelerator: entry.description.accelerator,
       ...(entry.movedTo === null ? {} : { movedTo: entry.movedTo }),
+      ...(entry.migrationId === null ? {} : { migrationId: entry.migrationId }),
       ...(entry.reason === null ? {} : { reason: entry.reason }),
     });
   }

@@ -3,6 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { pino } from "pino";
 import { GodwitError } from "../../base/errors.ts";
+import type { Recovered } from "../../migration/recover.ts";
 import { type AgentParts, GodwitAgent } from "../agent.ts";
 import { AgentClient } from "../client.ts";
 import { resolveConfig } from "../config.ts";
@@ -45,7 +46,7 @@ export function testCertificates(): Promise<TestCertificates> {
 /** Starts an agent that goes with the test. */
 export async function startFakeAgent(
   scope: TestScope,
-  given: { folder?: string; driver?: FakeDriver } = {},
+  given: { folder?: string; driver?: FakeDriver; recovered?: Recovered[] } = {},
 ): Promise<FakeAgent> {
   const certificates = await testCertificates();
   const folder = given.folder ?? temporaryFolder(scope);
@@ -73,7 +74,7 @@ export async function startFakeAgent(
     incoming: () => {
       throw new GodwitError("GODWIT_INTERNAL", "nothing comes in here");
     },
-    recover: async () => {},
+    recover: async () => given.recovered ?? [],
     doctor: async () => ({
       host: "alpha",
       status: "warn",

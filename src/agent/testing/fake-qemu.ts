@@ -1,3 +1,4 @@
+import { mkdirSync } from "node:fs";
 import { GodwitError } from "../../base/errors.ts";
 import { parseMachineFile } from "../../qemu/machine-file.ts";
 import type { MachineDescription, MachineDriver, MachineExit, MachineHandle } from "../ports.ts";
@@ -67,6 +68,7 @@ export class FakeDriver implements MachineDriver<FakeQemu> {
   async start(description: MachineDescription, folder: string): Promise<MachineHandle<FakeQemu>> {
     const failure = this.failWith;
     this.failWith = null;
+    mkdirSync(folder, { recursive: true });
     if (failure !== null) throw failure;
     this.#pid += 1;
     const qemu = new FakeQemu(description, this.#pid);
