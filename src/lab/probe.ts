@@ -52,8 +52,7 @@ export class Probe implements AsyncDisposable {
       );
     }, timeoutMs);
     try {
-      await this.#helper.call("noticeAnswerSentAfter", timeMs);
-      await promise;
+      await Promise.all([promise, this.#helper.call("noticeAnswerSentAfter", timeMs)]);
     } finally {
       stop();
       clearTimeout(timer);

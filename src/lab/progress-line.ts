@@ -11,7 +11,6 @@ const PIPE_INTERVAL_MS = 1000;
 export class ProgressLine {
   readonly #stream: NodeJS.WriteStream;
   #shown = false;
-  #phase = "";
   #lastAtMs = Number.NEGATIVE_INFINITY;
 
   constructor(stream: NodeJS.WriteStream) {
@@ -27,12 +26,11 @@ export class ProgressLine {
   /** Progress of the move; everything else of it is for reports. */
   show(event: MigrationEvent): void {
     if (event.type === "phase") {
-      this.#phase = event.phase;
       this.#lastAtMs = Number.NEGATIVE_INFINITY;
       return;
     }
     if (event.type !== "progress") return;
-    const line = progressText(event, this.#phase);
+    const line = progressText(event);
     if (this.#stream.isTTY === true) {
       this.#stream.write(`\r\x1b[2K${line.slice(0, (this.#stream.columns ?? 80) - 1)}`);
       this.#shown = true;
@@ -49,14 +47,14 @@ export class ProgressLine {
   }
 }
 
-function progressText(event: MigrationEvent & { type: "progress" }, phase: string): string {
-  const { totalPages, owedPages, wireBytesPerSecond, leftMs, atMs } = event;
+function progressText(event: MigrationEvent & { type: "progress" }): string {
+  const { phase, totalPages, owedPages, wireBytesPerSecond, leftMs, atMs } = event;
   const share = totalPages === 0 ? 0 : Math.min(1, Math.max(0, 1 - owedPages / totalPages));
   const full = Math.round(share * BAR_CELLS);
   const bar = `${"█".repeat(full)}${"░".repeat(BAR_CELLS - full)}`;
   const words = [
     `  ${(atMs / 1000).toFixed(1).padStart(5)} s`,
-    (phase || event.phase).padEnd(10),
+    phase.padEnd(10),
     bar,
     `${Math.floor(share * 100)
       .toString()
