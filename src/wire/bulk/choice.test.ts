@@ -32,7 +32,7 @@ test("memory that hardly shrinks is compressed only where that costs no time", (
 function simulate(link: (ms: number) => number, zstdBytesPerSecond: number, seconds: number): number[] {
   let nowMs = 0;
   const meter = new LinkMeter(() => nowMs);
-  const choice = new CompressionChoice("auto", meter, () => nowMs);
+  const choice = new CompressionChoice("auto", meter);
   let linkFreeAtMs = 0;
   const compressedPart: number[] = [];
   for (let second = 0; second < seconds; second += 1) {
@@ -66,16 +66,28 @@ test("auto keeps compressing on a slow link, and stops on a fast one", () => {
   assert.equal(fast.at(-1), 0, fast.join());
 });
 
+test("zstd stays where it keeps up with the link", () => {
+  assert.equal(simulate(() => 0.6e9, 2e9, 10).at(-1), 1);
+  assert.equal(simulate(() => 0.12e9, 0.43e9, 10).at(-1), 1);
+});
+
 test("auto follows a link that changes, to either side", () => {
-  const parts = simulate((ms) => (ms < 15_000 ? 2e9 : 40e6), 0.43e9, 40);
-  assert.equal(parts[12], 0);
-  assert.equal(parts.at(-1), 1, parts.join());
+  const slowed = simulate((ms) => (ms < 15_000 ? 2e9 : 40e6), 0.43e9, 40);
+  assert.equal(slowed[12], 0);
+  assert.equal(slowed.at(-1), 1, slowed.join());
+  const quickened = simulate((ms) => (ms < 5_000 ? 40e6 : 2e9), 0.43e9, 40);
+  assert.equal(quickened[3], 1);
+  assert.equal(quickened.at(-1), 0, quickened.join());
 });
 
 test("where the processor is the limit but the link is slow too, plain sending is only tried", () => {
   const parts = simulate(() => 60e6, 0.15e9, 60);
   const compressed = parts.reduce((sum, part) => sum + part, 0) / parts.length;
-  assert.ok(compressed > 0.9, parts.map((part) => part.toFixed(2)).join());
+  assert.ok(compressed > 0.95 && compressed < 1, parts.map((part) => part.toFixed(2)).join());
+});
+
+test("a short migration isn't spent on trials", () => {
+  assert.ok(simulate(() => 2e9, 0.43e9, 1).every((part) => part === 1));
 });
 
 test("none and zstd are obeyed, and auto without a meter compresses", () => {

@@ -1,11 +1,11 @@
-import type { LinkMeter } from "./link-meter.ts";
+import type { LinkMeter, LinkReading } from "./link-meter.ts";
 
 /** How batches are packed: `auto` compresses only where the link is slower than the processor can compress. */
 export type CompressionMode = "auto" | "none" | "zstd";
 
 /** Rates of one connection and its thread, in bytes of page contents per second unless said. */
 export interface MeasuredRates {
-  /** Bytes on the wire per second that the link takes; Infinity while it was never the limit. */
+  /** Bytes on the wire per second that the link takes. */
   readonly linkBytesPerSecond: number;
   /** What the thread can do with zstd. */
   readonly zstdBytesPerSecond: number;
@@ -30,48 +30,55 @@ export function shouldCompress(rates: MeasuredRates, compressing: boolean): bool
   return plain < zstd * (compressing ? LEAVE_AT : RETURN_AT);
 }
 
-/** A core without compression moves about this much through TLS; replaced by no measurement, only a ceiling. */
+/** zstd's rate and ratio are those of about the last this much memory. */
+const FORGET_BYTES = 256 * 1024 * 1024;
+
+/** A core without compression moves about this much through TLS. Only a ceiling: a slower core is seen as such. */
 const PLAIN_BYTES_PER_SECOND = 1.3e9;
 
-/** The kernel's socket buffer swallows the first megabytes at memory speed: no judgement before. */
-const JUDGE_AFTER_BYTES = 32 * 1024 * 1024;
-
-/** A link's rate is believed this long, twice as long after each try that changed nothing, up to a minute. */
-const BELIEVE_MS = 10_000;
-const BELIEVE_AT_MOST_MS = 60_000;
+/**
+ * A trial of plain sending lasts this long, in bytes on the wire: the connection's own buffers and the kernel's at
+ * both ends swallow the first 10 MiB at memory speed, so less would tell nothing about the link.
+ */
+const TRIAL_BYTES = 16 * 1024 * 1024;
 
 /**
- * Decides per batch. Starts with zstd. When the link never held the sender up, the processor is the limit: plain
- * sending is tried, and either turns out faster or shows what the link can take, which sends it back.
+ * A trial comes after this many compressed bytes on the wire, so that one in vain costs less than 5 %, and after
+ * twice as many each time it was in vain. A connection that carries less than this only learns from a link that
+ * holds it up.
+ */
+const TRIAL_AFTER_BYTES = 256 * 1024 * 1024;
+const TRIAL_AFTER_AT_MOST_BYTES = 8 * TRIAL_AFTER_BYTES;
+
+/**
+ * Decides per batch. Starts with zstd. Where the link holds the sender up, its rate is known and decides. Where it
+ * doesn't, the processor is the limit, and plain sending is tried now and then: it either turns out faster or
+ * shows what the link can take, which ends the trial.
  */
 export class CompressionChoice {
   readonly #mode: CompressionMode;
   readonly #meter: LinkMeter | undefined;
-  readonly #now: () => number;
   #compressing = true;
   #seenSpans = 0;
   #sinceSwitchBytes = 0;
-  #linkBytesPerSecond = Number.POSITIVE_INFINITY;
-  #linkKnownUntilMs = 0;
-  #believeMs = BELIEVE_MS;
+  #trialAfterBytes = TRIAL_AFTER_BYTES;
+  #linkBytesPerSecond: number | undefined;
   #zstdMs = 0;
   #zstdBytes = 0;
   #zstdLeftBytes = 0;
 
-  constructor(
-    mode: CompressionMode,
-    meter: LinkMeter | undefined,
-    now: () => number = () => performance.now(),
-  ) {
+  constructor(mode: CompressionMode, meter: LinkMeter | undefined) {
     this.#mode = mode;
     this.#meter = meter;
-    this.#now = now;
   }
 
   /** Whether the next batch should be compressed. */
   wantsCompression(): boolean {
     if (this.#mode !== "auto" || this.#meter === undefined) return this.#mode !== "none";
-    if (this.#meter.spans !== this.#seenSpans) this.#judge(this.#meter);
+    if (this.#meter.spans !== this.#seenSpans) {
+      this.#seenSpans = this.#meter.spans;
+      this.#judge(this.#meter.reading);
+    }
     return this.#compressing;
   }
 
@@ -81,7 +88,7 @@ export class CompressionChoice {
     this.#zstdLeftBytes += leftBytes;
     this.#zstdMs += tookMs;
     this.#sinceSwitchBytes += leftBytes;
-    if (this.#zstdBytes > 256 * 1024 * 1024) {
+    if (this.#zstdBytes > FORGET_BYTES) {
       this.#zstdBytes /= 2;
       this.#zstdLeftBytes /= 2;
       this.#zstdMs /= 2;
@@ -93,17 +100,17 @@ export class CompressionChoice {
     this.#sinceSwitchBytes += bytes;
   }
 
-  #judge(meter: LinkMeter): void {
-    this.#seenSpans = meter.spans;
-    if (this.#sinceSwitchBytes < JUDGE_AFTER_BYTES || this.#zstdMs === 0) return;
-    const now = this.#now();
-    const { bytesPerSecond, limited } = meter.reading;
-    if (limited) {
-      this.#linkBytesPerSecond = bytesPerSecond;
-      this.#linkKnownUntilMs = now + this.#believeMs;
-    } else if (now > this.#linkKnownUntilMs || bytesPerSecond > this.#linkBytesPerSecond) {
-      this.#linkBytesPerSecond = Number.POSITIVE_INFINITY;
+  #judge({ bytesPerSecond, limited }: LinkReading): void {
+    const known = this.#linkBytesPerSecond;
+    if (limited) this.#linkBytesPerSecond = bytesPerSecond;
+    else if (known !== undefined) this.#linkBytesPerSecond = Math.max(known, bytesPerSecond);
+    if (this.#sinceSwitchBytes < TRIAL_BYTES || this.#zstdMs === 0) return;
+    if (this.#compressing && !limited && this.#sinceSwitchBytes >= this.#trialAfterBytes) {
+      this.#linkBytesPerSecond = undefined;
+      this.#switch(false);
+      return;
     }
+    if (this.#linkBytesPerSecond === undefined) return;
     const compress = shouldCompress(
       {
         linkBytesPerSecond: this.#linkBytesPerSecond,
@@ -114,7 +121,11 @@ export class CompressionChoice {
       this.#compressing,
     );
     if (compress === this.#compressing) return;
-    if (compress) this.#believeMs = Math.min(2 * this.#believeMs, BELIEVE_AT_MOST_MS);
+    if (compress) this.#trialAfterBytes = Math.min(2 * this.#trialAfterBytes, TRIAL_AFTER_AT_MOST_BYTES);
+    this.#switch(compress);
+  }
+
+  #switch(compress: boolean): void {
     this.#compressing = compress;
     this.#sinceSwitchBytes = 0;
   }
