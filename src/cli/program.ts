@@ -3,6 +3,7 @@ import { asGodwitError } from "../base/errors.ts";
 import { agentCommand } from "./agent.ts";
 import { doctorCommand } from "./doctor.ts";
 import { exitCodeOf, exitCodes } from "./exit-codes.ts";
+import { inspectCommand } from "./inspect.ts";
 import { migrateCommand } from "./migrate.ts";
 import { migrationsCommand } from "./migrations.ts";
 import { pkiCommand } from "./pki.ts";
@@ -32,6 +33,7 @@ export async function runCommandLine(
   migrationsCommand(program, terminal, exit);
   doctorCommand(program, terminal, exit);
   pkiCommand(program, terminal);
+  inspectCommand(program, terminal);
   quieten(program, terminal);
   try {
     await program.parseAsync([...parameters], { from: "user" });

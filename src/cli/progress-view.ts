@@ -61,12 +61,13 @@ function barView(terminal: Terminal): ProgressView {
     Presets.shades_classic,
   );
   let phase = "";
+  let done = 0;
   let shown = false;
   const values = { phase: "", rate: "", owed: "", left: "" };
   const say = (text: string) => {
     if (shown) bar.stop();
     terminal.stderr.write(`${text}\n`);
-    if (shown) bar.start(bar.getTotal(), 0, values);
+    if (shown) bar.start(bar.getTotal(), done, values);
   };
   const end = () => {
     if (shown) bar.stop();
@@ -86,10 +87,11 @@ function barView(terminal: Terminal): ProgressView {
             owed: `${formatCount(event.owedPages)} pages owed`,
             left: describeTimeLeft(event),
           });
-          if (!shown) bar.start(event.totalPages, 0, values);
+          done = Math.max(0, event.totalPages - event.owedPages);
+          if (!shown) bar.start(event.totalPages, done, values);
           shown = true;
           bar.setTotal(event.totalPages);
-          bar.update(Math.max(0, event.totalPages - event.owedPages), values);
+          bar.update(done, values);
           return;
         case "decision":
         case "error":
