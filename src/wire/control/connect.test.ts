@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { createServer } from "node:net";
+import { type AddressInfo, connect as connectTcp, createServer, type Socket } from "node:net";
 import { after, before, test } from "node:test";
 import { connect as connectTls } from "node:tls";
 import type { GodwitError } from "../../base/errors.ts";
@@ -144,6 +144,47 @@ test("a client that speaks only TLS 1.2 is refused", async () => {
   const error = await new Promise<NodeJS.ErrnoException>((resolve) => socket.once("error", resolve));
   assert.equal(error.code, "ERR_SSL_TLSV1_ALERT_PROTOCOL_VERSION");
   assert.equal(refusals[0]?.code, "GODWIT_TLS_HANDSHAKE");
+});
+
+test("a client that resumes an earlier session is refused: nothing was verified now", async () => {
+  const to = { ...secureContextOptions(alpha), host: "127.0.0.1", port: listener.port };
+  const first = connectTls(to);
+  const session = await new Promise<Buffer>((resolve) => first.once("session", resolve));
+  first.destroy();
+  refusals.length = 0;
+  const second = connectTls({ ...to, session });
+  second.on("error", () => {});
+  second.resume();
+  let resumed = false;
+  second.once("secureConnect", () => {
+    resumed = second.isSessionReused();
+  });
+  await new Promise((resolve) => second.once("close", resolve));
+  assert.equal(resumed, true);
+  assert.ok(
+    refusals.some((error) => /SESSION_REUSED/.test(error.message)),
+    refusals.join(),
+  );
+});
+
+test("a connection that is reset ends the channel, and nothing else", async () => {
+  const sockets: Socket[] = [];
+  const proxy = createServer((near) => {
+    const far = connectTcp(listener.port, "127.0.0.1");
+    sockets.push(near, far);
+    for (const socket of [near, far]) socket.on("error", () => {});
+    near.pipe(far).pipe(near);
+  });
+  await new Promise<void>((resolve) => proxy.listen(0, "127.0.0.1", resolve));
+  const { channel } = await dial(alpha, { port: (proxy.address() as AddressInfo).port });
+  const other = channels.at(-1) as ControlChannel;
+  for (const socket of sockets) socket.resetAndDestroy();
+  for (const end of await Promise.all([channel.closed, other.closed])) {
+    assert.equal(end.by, "failure");
+    assert.equal(end.error.code, "GODWIT_LINK_CLOSED");
+  }
+  await assert.rejects(channel.send({ type: "commit", migrationId: "m-1" }), { code: "GODWIT_LINK_CLOSED" });
+  await new Promise((resolve) => proxy.close(resolve));
 });
 
 test("a server of another authority is refused", async () => {

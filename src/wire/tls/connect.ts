@@ -62,7 +62,10 @@ export async function connectSecurely(
     },
   };
   let raw: Socket | undefined;
-  if (onread === undefined) raw = connectTcp({ host, port, noDelay: true });
+  if (onread === undefined) {
+    raw = connectTcp({ host, port, noDelay: true });
+    raw.on("error", () => {});
+  }
   const direct = { host, port, onread };
   const socket = connect({ ...common, ...(raw === undefined ? direct : { socket: raw }) });
   socket.setNoDelay(true);
@@ -70,7 +73,6 @@ export async function connectSecurely(
     await established(socket, raw, where, timeoutMs, signal);
   } catch (thrown) {
     socket.on("error", () => {});
-    raw?.on("error", () => {});
     socket.destroy();
     raw?.destroy();
     throw tlsError(where, thrown);
