@@ -3,7 +3,6 @@ import { hostname } from "node:os";
 import { join } from "node:path";
 import { GodwitError } from "../base/errors.ts";
 import { type Credentials, loadCredentialFiles, loadCredentials } from "../wire/index.ts";
-import type { ConnectionOptions } from "./connection.ts";
 
 /** The certificate that a person has, by the name that `godwit pki issue --operator` suggests. */
 const OPERATOR = "operator";
@@ -11,13 +10,22 @@ const OPERATOR = "operator";
 /** Where an agent of this machine keeps its certificates when it isn't told otherwise. */
 const DEFAULT_PKI = "/etc/godwit/pki";
 
+/** The options that name a client's certificates. */
+export interface CertificateOptions {
+  readonly pki?: string;
+  readonly as?: string;
+  readonly ca?: string;
+  readonly cert?: string;
+  readonly key?: string;
+}
+
 /**
  * The certificates that options and environment name: `--ca`, `--cert` and `--key`, or a folder and whose
  * certificate in it to use (`--as`; if absent, `operator`, then this host's).
  * @throws GodwitError `GODWIT_CREDENTIALS`, `GODWIT_USAGE`
  */
 export async function loadClientCredentials(
-  options: ConnectionOptions,
+  options: CertificateOptions,
   environment: Readonly<Record<string, string | undefined>>,
 ): Promise<Credentials> {
   const { ca, cert, key } = options;

@@ -1,18 +1,13 @@
 import type { Command } from "commander";
 import { AgentClient } from "../agent/client.ts";
 import { GodwitError } from "../base/errors.ts";
-import { loadClientCredentials } from "./client-credentials.ts";
+import { type CertificateOptions, loadClientCredentials } from "./client-credentials.ts";
 import type { Terminal } from "./terminal.ts";
 
 /** The options by which every command that talks to an agent finds it. */
-export interface ConnectionOptions {
+export interface ConnectionOptions extends CertificateOptions {
   readonly agent?: string;
   readonly agentName?: string;
-  readonly pki?: string;
-  readonly as?: string;
-  readonly ca?: string;
-  readonly cert?: string;
-  readonly key?: string;
   readonly json?: boolean;
 }
 

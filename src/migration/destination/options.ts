@@ -1,3 +1,4 @@
+import type { GodwitError } from "../../base/errors.ts";
 import type { RunningMachine } from "../../qemu/running-machine.ts";
 import type { ControlChannel, Credentials, MessageByType } from "../../wire/index.ts";
 
@@ -22,5 +23,5 @@ export interface DestinationResult {
   readonly outcome: "running" | "abandoned";
   /** The machine that runs here now; null when it was abandoned. */
   readonly machine: RunningMachine | null;
-  readonly error: import("../../base/errors.ts").GodwitError | null;
+  readonly error: GodwitError | null;
 }
