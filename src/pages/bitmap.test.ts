@@ -1,8 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { Worker } from "node:worker_threads";
 import fc from "fast-check";
-import { countPages, eachPage, PageBitmap, runsOf } from "./index.ts";
+import { eachPage, PageBitmap, runsOf } from "./index.ts";
 
 const PAGES = 5000;
 const page = fc.oneof(fc.nat(PAGES - 1), fc.nat(70), fc.integer({ min: 1000, max: 1100 }));
@@ -126,51 +125,4 @@ test("a guest of 1 TiB fits, and one page in it is found", () => {
   assert.equal(bitmap.takeRuns(0, 2 ** 28, 256, out), 2);
   assert.deepEqual([...eachPage(out)], [123_456_789, 2 ** 28 - 1]);
   assert.equal(bitmap.takeRuns(0, 2 ** 28, 256, out), 0);
-});
-
-test("a thread that sets pages while another takes them loses none and invents none", async () => {
-  const rounds = 40;
-  const bitmap = new PageBitmap(20_000);
-  // counters[0]: pages that were new to the setter; counters[1]: the setter has finished
-  const counters = new Int32Array(new SharedArrayBuffer(8));
-  const worker = new Worker(
-    `import { workerData } from "node:worker_threads";
-     const { PageBitmap } = await import(workerData.module);
-     const bitmap = PageBitmap.fromShared(workerData.bitmap);
-     const counters = workerData.counters;
-     for (let round = 0; round < ${rounds}; round++) {
-       for (let page = round % 3; page < bitmap.pageCount; page += 1 + (page % 7)) {
-         if (bitmap.set(page)) Atomics.add(counters, 0, 1);
-       }
-       Atomics.add(counters, 0, bitmap.setRange(1000 + round, 1500));
-     }
-     Atomics.store(counters, 1, 1);`,
-    {
-      eval: true,
-      execArgv: ["--input-type=module"],
-      workerData: {
-        module: new URL("./bitmap.ts", import.meta.url).href,
-        bitmap: bitmap.buffer,
-        counters,
-      },
-    },
-  );
-  const failed = new Promise<never>((_, reject) => worker.once("error", reject));
-  const take = async () => {
-    const out = new Uint32Array(2 * 16);
-    let taken = 0;
-    for (;;) {
-      const finished = Atomics.load(counters, 1) === 1;
-      const runs = bitmap.takeRuns(0, bitmap.pageCount, 256, out);
-      taken += countPages(out, runs);
-      if (bitmap.clear(1200)) taken++;
-      if (runs === 0 && finished) return taken;
-      if (runs === 0) await new Promise(setImmediate);
-    }
-  };
-  const taken = await Promise.race([take(), failed]);
-  assert.equal(taken, Atomics.load(counters, 0));
-  assert.ok(taken >= 20_000 / 4);
-  assert.equal(bitmap.count(), 0);
-  await worker.terminate();
 });
