@@ -32,8 +32,8 @@ require_usable_folder() {
   case $root in
     *[:\"\\]* | *$'\n'*) fail "the path of this work tree must have no colon, quote, backslash or line break" ;;
   esac
-  mkdir -p "$build" 2>/dev/null && [ -w "$build" ] ||
-    fail "$build can't be written to by $(id -un): it belongs to $(stat -c %U "$build" 2>/dev/null || stat -c %U "$root")"
+  mkdir -p "$build" 2>/dev/null || true
+  [ -w "$build" ] || fail "$build can't be written to by this user: it or its parent belongs to somebody else"
 }
 
 # A digest over the given files' names and contents and over the given words (after --).
@@ -71,6 +71,14 @@ take_lock() {
 
 # step_is_current STAMP DIGEST: was this step finished with these inputs?
 step_is_current() { [ -e "$1" ] && [ "$(cat "$1")" = "$2" ]; }
+
+# put_in_place NEW FOLDER: replaces a folder as quickly as can be, for the sake of what runs from it just now.
+put_in_place() {
+  rm -rf "$2.old"
+  [ ! -e "$2" ] || mv "$2" "$2.old"
+  mv "$1" "$2"
+  rm -rf "$2.old"
+}
 
 finish() {
   if [ ${#pending[@]} -gt 0 ]; then

@@ -13,8 +13,9 @@ archive_list_days=7
 debian_mirror() {
   local uris
   # shellcheck disable=SC2016
-  uris=$(apt-get indextargets --format '$(REPO_URI) $(RELEASE) $(COMPONENT)' 'Created-By: Packages' 2>/dev/null |
-    awk -v codename="$codename" '($2 == codename || $2 == "stable" || $2 == "oldstable") && $3 == "main" { print $1 }')
+  uris=$(apt-get indextargets --no-release-info --format '$(REPO_URI) $(RELEASE) $(COMPONENT)' \
+    'Created-By: Packages' 2>/dev/null |
+    awk -v codename="$codename" '($2 == codename || $2 ~ /^(old)?stable$/) && $3 == "main" { print $1 }')
   # Others may name their suites alike; Debian's own mirrors end in /debian.
   { grep -E '/debian/?$' <<<"$uris" || echo "$uris"; } | head -n 1
 }
@@ -51,6 +52,7 @@ APT::Sandbox::User "root";
 APT::Install-Recommends "false";
 APT::Get::AllowUnauthenticated "false";
 Acquire::Languages "none";
+Acquire::GzipIndexes "true";
 Acquire::Retries "3";
 EOF
   if ! cmp -s "$archive/sources.list.new" "$archive/sources.list"; then
@@ -107,7 +109,8 @@ archive_get_fresh() {
 unpack_with_dependencies() {
   local folder=$1 suite=$2 pattern=$3 name version
   shift 3
-  archive_get_fresh -y -t "$suite" install --download-only "$@" || fail "could not get $* ($suite) from Debian's archive"
+  archive_get_fresh -y -t "$suite" install --download-only "$@" ||
+    fail "could not get $* ($suite) from Debian's archive"
   rm -rf "$folder"
   mkdir -p "$folder"
   # A simulation's lines read: Inst NAME (VERSION ORIGIN [ARCHITECTURE])

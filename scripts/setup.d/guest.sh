@@ -27,8 +27,7 @@ guest_fetch() {
   unpack_alone "$guest_packages.new" "$kernel" busybox-static
   echo "${kernel#linux-image-}" >"$guest_packages.new/release"
   echo "$digest" >"$guest_packages.new/.stamp"
-  rm -rf "$guest_packages"
-  mv "$guest_packages.new" "$guest_packages"
+  put_in_place "$guest_packages.new" "$guest_packages"
 }
 
 guest_busybox() {
@@ -36,32 +35,30 @@ guest_busybox() {
   find "$guest_packages/bin" "$guest_packages/usr/bin" -name busybox 2>/dev/null | head -n 1 || true
 }
 
-# guest_module_file FOLDER NAME: the module's file, nothing if it is built in. A module's file name may have
-# dashes where its name has underscores.
-guest_module_file() {
-  find "$1" -name "${2//[-_]/[-_]}.ko" -o -name "${2//[-_]/[-_]}.ko.xz" | head -n 1
-}
-
-# guest_copy_module FOLDER NAME TARGET: copies a module after everything it depends on, and appends it to
-# TARGET/order once.
+# guest_copy_module NAME TARGET: copies a module after everything it depends on, and appends it to TARGET/order
+# once. A module's file name may have dashes where its name has underscores.
 guest_copy_module() {
-  local folder=$1 name=${2//-/_} target=$3 file dependency
+  local name=${1//-/_} target=$2 file dependency
+  local pattern=${name//_/[-_]}
   grep -qx "$name.ko" "$target/order" && return
-  file=$(guest_module_file "$folder" "$name")
-  [ -n "$file" ] || return 0
+  file=$(find "$module_folder" -name "$pattern.ko" -o -name "$pattern.ko.xz")
+  if [ -z "$file" ]; then
+    grep -q "/$pattern\.ko$" "$module_folder/modules.builtin" || fail "the guest's kernel has no module $name"
+    return 0
+  fi
   case $file in
     *.xz) "$busybox" xzcat "$file" >"$target/$name.ko" ;;
     *) cp "$file" "$target/$name.ko" ;;
   esac
   # The module's own record of what it needs: depends=a,b
   while read -r dependency; do
-    [ -z "$dependency" ] || guest_copy_module "$folder" "$dependency" "$target"
+    [ -z "$dependency" ] || guest_copy_module "$dependency" "$target"
   done < <(tr '\0' '\n' <"$target/$name.ko" | sed -n 's/^depends=//p' | tr ',' '\n')
   echo "$name.ko" >>"$target/order"
 }
 
 guest_image() {
-  local digest sources release busybox tree module
+  local digest sources release busybox tree module module_folder
   mapfile -t sources < <(guest_sources)
   digest=$(digest_of "${sources[@]}" "$guest_packages/release" "$here/guest.sh")
   step_is_current "$guest/.stamp" "$digest" && return
@@ -72,6 +69,8 @@ guest_image() {
   say "guest: building the image"
   release=$(cat "$guest_packages/release")
   busybox=$(guest_busybox)
+  # /lib on Debian 12, /usr/lib from Debian 13 on.
+  module_folder=$(find "$guest_packages" -type d -path "*/lib/modules/$release")
   tree=$build/guest.new/tree
   rm -rf "$build/guest.new"
   mkdir -p "$tree"/{bin,dev,etc,proc,sys,tmp,modules}
@@ -82,13 +81,12 @@ guest_image() {
   cp "$build/guest.new/load" "$tree/bin/load"
   : >"$tree/modules/order"
   for module in "${guest_modules[@]}"; do
-    guest_copy_module "$guest_packages" "$module" "$tree/modules"
+    guest_copy_module "$module" "$tree/modules"
   done
   # Uncompressed: unpacking costs an emulated guest more than reading.
   (cd "$tree" && find . | LC_ALL=C sort | "$busybox" cpio -o -H newc 2>/dev/null) >"$build/guest.new/initrd.img"
   cp "$guest_packages/boot/vmlinuz-$release" "$build/guest.new/vmlinuz"
   rm -rf "$tree"
   echo "$digest" >"$build/guest.new/.stamp"
-  rm -rf "$guest"
-  mv "$build/guest.new" "$guest"
+  put_in_place "$build/guest.new" "$guest"
 }

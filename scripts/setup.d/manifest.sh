@@ -22,7 +22,8 @@ manifest_guest() {
 }
 
 write_manifest() {
-  printf '{\n  "qemu": {%s\n  },\n  "guest": %s\n}\n' "$(manifest_qemu)" "$(manifest_guest)" >"$build/manifest.json.new"
+  printf '{\n  "qemu": {%s\n  },\n  "guest": %s\n}\n' "$(manifest_qemu)" "$(manifest_guest)" \
+    >"$build/manifest.json.new"
   mv "$build/manifest.json.new" "$build/manifest.json"
 }
 

@@ -44,7 +44,8 @@ qemu_one() {
   archive_prepare
   say "QEMU $version: fetching and unpacking from $suite (about 40 MB)"
   # The C library is the system's own: its loader must fit it. Of the other dependencies only libraries matter.
-  unpack_with_dependencies "$fresh/root" "$suite" '^(qemu-|seabios|ipxe-qemu|lib[^c]|libc[^6])' qemu-system-x86 qemu-utils
+  unpack_with_dependencies "$fresh/root" "$suite" '^(qemu-|seabios|ipxe-qemu|lib[^c]|libc[^6])' \
+    qemu-system-x86 qemu-utils
   # Debian 12's own QEMU looks for firmware beside itself, the newer ones only under /usr.
   # shellcheck disable=SC2016
   qemu_wrapper qemu-system-x86_64 -L '"$root/usr/share/qemu"' -L '"$root/usr/share/seabios"' \
@@ -58,8 +59,8 @@ qemu_one() {
     }
   done
   # A machine that doesn't start its CPU proves firmware and machine types.
-  "$fresh/qemu-system-x86_64" -S -M pc -m 16 -display none -monitor stdio <<<quit >/dev/null || fail "QEMU $version: the unpacked QEMU finds no firmware"
+  "$fresh/qemu-system-x86_64" -S -M pc -m 16 -display none -monitor stdio <<<quit >/dev/null ||
+    fail "QEMU $version: the unpacked QEMU finds no firmware"
   echo "$digest" >"$fresh/.stamp"
-  rm -rf "$folder"
-  mv "$fresh" "$folder"
+  put_in_place "$fresh" "$folder"
 }
