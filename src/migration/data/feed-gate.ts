@@ -26,7 +26,7 @@ const WRITTEN_AHEAD_BYTES = 320 * 1024;
 /**
  * The hold on QEMU: not reading its stream is the only one that works. The first pass lists every page once and
  * can't complete before its end, so it is read at full speed until just short of it; from there on the feed
- * reads only while the backlog lies under the gate. QEMU then sees the rate at which pages really leave.
+ * reads only while the pages that wait lie under the gate; those under way are bounded by the send windows. QEMU then sees the rate at which pages really leave.
  *
  * The feed thread waits on it, the scheduler's thread moves the gate and tells when pages have left.
  */
@@ -39,7 +39,7 @@ export class FeedGate {
     this.#words = new Int32Array(this.buffer);
   }
 
-  /** Moves the gate: backlog in pages above which the feed stops reading, or {@link GATE_OPEN}. */
+  /** Moves the gate: waiting pages above which the feed stops reading, or {@link GATE_OPEN}. */
   setGatePages(pages: number): void {
     Atomics.store(this.#words, GATE_PAGES, pages);
     this.drained();
@@ -85,6 +85,6 @@ export function allowedBytes(ledger: Ledger | null, gatePages: number): number {
   const unlisted = ledger.totalPages - ledger.listedPages();
   const safe = unlisted * ZERO_RECORD_BYTES - WRITTEN_AHEAD_BYTES;
   if (safe > CONTENT_RECORD_BYTES) return Math.min(READ_BYTES, safe);
-  const room = gatePages - ledger.backlogPages();
+  const room = gatePages - ledger.owedPages();
   return room <= 0 ? 0 : Math.min(READ_BYTES, room * CONTENT_RECORD_BYTES);
 }

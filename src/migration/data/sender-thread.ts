@@ -44,7 +44,10 @@ export type SenderNotice =
   | { readonly type: "listening"; readonly port: number }
   | { readonly type: "connected" }
   | {
-      readonly type: "sent";
+      readonly type: "placed";
+      /** Placed at the destination, of the connection so far. */
+      readonly batches: number;
+      /** Newly placed ones. */
       readonly pages: number;
       /** Of the connection so far. */
       readonly zeroPages: number;
@@ -65,12 +68,16 @@ class SenderThread {
   readonly #memory = new GuestMemory(input.memory);
   readonly #pages = Buffer.allocUnsafeSlow(BATCH_PAGES * PAGE_BYTES);
   readonly #tasks: SenderTask[] = [];
+  /** Pages of the batches that are written and not yet placed, oldest first. */
+  readonly #underWay: number[] = [];
   #sources: number[] = [];
+  #placedBatches = 0;
   #working = false;
 
   constructor(sender: BulkSender) {
     this.#sender = sender;
     this.#encoder = new BatchEncoder({ compression: input.compression, meter: sender.meter });
+    sender.onPlaced((batches) => this.#placed(batches));
     void sender.closed.then((error) => {
       if (error !== null) tell({ type: "failed", error: error.with({ side: "source" }).toJSON() });
     });
@@ -92,8 +99,6 @@ class SenderThread {
         tell({ type: "totals", totals, bytesOnWire: this.#sender.bytesOnWire });
       } else {
         await this.#sendBatch(task);
-        const { zeroPages } = this.#encoder.totals;
-        tell({ type: "sent", pages: task.pages, zeroPages, bytesOnWire: this.#sender.bytesOnWire });
       }
     }
     this.#working = false;
@@ -111,7 +116,15 @@ class SenderThread {
     const target = this.#sender.buffer();
     const frame = this.#encoder.encode(task.block, task.runs, runCount, contents.subarray(0, bytes), target);
     if (task.type === "slot") this.#ring.release(task.slot);
+    this.#underWay.push(task.pages);
     this.#sender.write(frame);
+  }
+
+  #placed(batches: number): void {
+    let pages = 0;
+    for (; this.#placedBatches < batches; this.#placedBatches++) pages += this.#underWay.shift()!;
+    const { zeroPages } = this.#encoder.totals;
+    tell({ type: "placed", batches, pages, zeroPages, bytesOnWire: this.#sender.bytesOnWire });
   }
 
   async #send(frame: Buffer): Promise<void> {

@@ -7,27 +7,22 @@ import type { CollectedBatch } from "./content-collector.ts";
 import { ContentRing } from "./content-ring.ts";
 import { FeedGate } from "./feed-gate.ts";
 import type { FeedInput, FeedNotice } from "./feed-thread.ts";
+import { SendWindow } from "./send-window.ts";
 import type { SenderInput, SenderNotice, SenderTask } from "./sender-thread.ts";
 import type { ConnectionTotals, SourceCommand, SourceCounters, SourceNotice } from "./source-protocol.ts";
 import { startThread } from "./threads.ts";
 
 type Start = Extract<SourceCommand, { type: "start" }>;
 
-/**
- * Batches dealt to a connection before the first of them has left: one in work, one waiting, so that the thread
- * never idles, and no more, because what is dealt can no longer be overtaken.
- */
-const DEALT_BATCHES = 2;
-
-/** Slots for contents that come from the stream: 32 MiB, some 0.25 s of a 1 Gbit/s link. */
-const RING_SLOTS = 32;
+/** Slots for contents that come from the stream: 16 MiB, enough to keep two connections busy. */
+const RING_SLOTS = 16;
 
 /** How often the agent is told the counters: it asks its strategy as often. */
 const COUNTERS_INTERVAL_MS = 50;
 
 interface Sender {
   readonly worker: Worker;
-  dealt: number;
+  readonly window: SendWindow;
   /** Stream contents for this connection that wait for their turn. */
   readonly collected: CollectedBatch[];
   bytesOnWire: number;
@@ -93,7 +88,14 @@ class SourceProcess {
     const worker = startThread<SenderNotice>("./sender-thread.ts", input, (notice) =>
       this.#senderSays(connection, notice),
     );
-    this.#senders.push({ worker, dealt: 0, collected: [], bytesOnWire: 0, zeroPages: 0, totals: null });
+    this.#senders.push({
+      worker,
+      window: new SendWindow(),
+      collected: [],
+      bytesOnWire: 0,
+      zeroPages: 0,
+      totals: null,
+    });
   }
 
   #feedSays(notice: FeedNotice): void {
@@ -128,8 +130,8 @@ class SourceProcess {
       this.#connected += 1;
       if (this.#connected === this.#senders.length) tell({ type: "connected" });
       this.#pump();
-    } else if (notice.type === "sent") {
-      sender.dealt -= 1;
+    } else if (notice.type === "placed") {
+      sender.window.placed(notice.batches, performance.now());
       sender.bytesOnWire = notice.bytesOnWire;
       sender.zeroPages = notice.zeroPages;
       this.#settledPages += notice.pages;
@@ -158,10 +160,10 @@ class SourceProcess {
     if (scheduler === null || this.#connected < this.#senders.length || this.#closing) return;
     for (let connection = 0; connection < this.#senders.length; connection++) {
       const sender = this.#senders[connection]!;
-      while (sender.dealt < DEALT_BATCHES) {
+      while (sender.window.isOpen) {
         const task = this.#nextTask(scheduler, connection, sender);
         if (task === null) break;
-        sender.dealt += 1;
+        sender.window.dealt(performance.now());
         sender.worker.postMessage(task);
       }
     }

@@ -1,5 +1,6 @@
 import { asGodwitError, GodwitError } from "../../base/errors.ts";
 import { type ConnectOptions, connectSecurely } from "../tls/connect.ts";
+import { acknowledgement } from "./acknowledgement.ts";
 import { BatchDecoder, type BatchHandler } from "./decoder.ts";
 import type { BulkTotals } from "./format.ts";
 import { ANSWER_ACCEPTED, preamble } from "./preamble.ts";
@@ -62,6 +63,7 @@ interface PausableSocket {
   on(event: "end" | "close", listener: () => void): unknown;
   pause(): unknown;
   resume(): unknown;
+  write(bytes: Uint8Array): unknown;
   destroy(): unknown;
 }
 
@@ -71,6 +73,7 @@ class Receiver implements BulkReceiver {
   readonly #decoder: BatchDecoder;
   readonly #closed = Promise.withResolvers<GodwitError | null>();
   readonly #accepted = Promise.withResolvers<void>();
+  #acknowledgedBatches = 0;
   #answered = false;
   #paused = false;
   #settled = false;
@@ -126,10 +129,19 @@ class Receiver implements BulkReceiver {
       } else {
         this.#answer(buffer.subarray(0, length));
       }
+      this.#acknowledge();
     } catch (thrown) {
       this.#settle(asGodwitError(thrown, "GODWIT_BULK_PLACE"));
     }
     return !this.#paused && !this.#settled;
+  }
+
+  /** One acknowledgement for all batches that a read completed. */
+  #acknowledge(): void {
+    const { batches } = this.#decoder.totals;
+    if (batches === this.#acknowledgedBatches) return;
+    this.#acknowledgedBatches = batches;
+    this.#socket?.write(acknowledgement(batches));
   }
 
   pause(): void {

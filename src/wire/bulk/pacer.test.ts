@@ -25,14 +25,14 @@ test("a sender that waits as told keeps the rate within 5 %, whatever its frames
         pacer.setRate(rate);
         const began = clock.now();
         let sent = 0;
-        for (let index = 0; sent < rate || index < 200; index += 1) {
+        for (let index = 0; sent < 2 * rate || index < 200; index += 1) {
           const size = sizes[index % sizes.length] as number;
           sent += size;
           clock.advance(pacer.reserve(size));
           if (index > 20_000) return;
         }
         const seconds = Number(clock.now() - began) / 1e9;
-        if (seconds < 0.5) return;
+        if (seconds < 0.9) return;
         const seen = sent / seconds;
         assert.ok(seen <= 1.05 * rate && seen >= 0.95 * rate, `${seen} instead of ${rate}`);
       },
@@ -64,10 +64,10 @@ test("a changed rate holds at once for what was reserved already", () => {
   const clock = virtualClock();
   const pacer = new Pacer(undefined, clock.now);
   pacer.setRate(1_000_000);
-  assert.ok(Math.abs(pacer.reserve(1_000_000) - 990) < 1);
+  assert.ok(Math.abs(pacer.reserve(1_000_000) - 960) < 1);
   pacer.setRate(10_000_000);
   assert.ok(
-    Math.abs(pacer.reserve(1_000_000) - 190) < 1,
+    Math.abs(pacer.reserve(1_000_000) - 160) < 1,
     "100 ms are left of the first, and 100 for the second",
   );
   pacer.setRate(null);
@@ -80,7 +80,7 @@ test("time that wasn't used isn't saved up", () => {
   pacer.setRate(1_000_000);
   pacer.reserve(1);
   clock.advance(60_000);
-  assert.ok(pacer.reserve(1_000_000) > 980);
+  assert.ok(pacer.reserve(1_000_000) > 950);
 });
 
 test("no cap means no wait, and nonsense is refused", () => {

@@ -1,6 +1,7 @@
 import type { TLSSocket } from "node:tls";
 import { asGodwitError, GodwitError } from "../../base/errors.ts";
-import { MAXIMUM_FRAME_BYTES } from "./format.ts";
+import { AcknowledgementReader } from "./acknowledgement.ts";
+import { AT, MAXIMUM_FRAME_BYTES, TYPE_BATCH } from "./format.ts";
 import { LinkMeter } from "./link-meter.ts";
 import type { Pacer } from "./pacer.ts";
 
@@ -30,6 +31,9 @@ export class BulkSender {
   readonly #pacer: Pacer | undefined;
   readonly #free: Buffer[] = [];
   readonly #settleClosed: (reason: GodwitError | null) => void;
+  readonly #acknowledgements = new AcknowledgementReader();
+  #onPlaced: (batches: number) => void = () => {};
+  #batchesSent = 0;
   #failed: GodwitError | undefined;
   #ending = false;
   #notBeforeMs = 0;
@@ -47,9 +51,7 @@ export class BulkSender {
       this.#free.push(Buffer.allocUnsafeSlow(MAXIMUM_FRAME_BYTES));
     }
     socket.on("error", (error) => this.#fail(asGodwitError(error, "GODWIT_BULK_LINK")));
-    socket.on("data", () =>
-      this.#fail(new GodwitError("GODWIT_BULK_FRAME", "the receiver of pages sent bytes")),
-    );
+    socket.on("data", (bytes) => this.#acknowledged(bytes));
     socket.on("end", () => this.#onEnd());
     socket.on("close", () => this.#onEnd());
   }
@@ -57,6 +59,11 @@ export class BulkSender {
   /** Bytes of the TCP connection both ways, TLS and its handshake included, without TCP's and IP's own heads. */
   get bytesOnWire(): number {
     return this.#bytesOnWire();
+  }
+
+  /** Calls back with the batches that the receiver has placed so far, each time there are more. */
+  onPlaced(listener: (batches: number) => void): void {
+    this.#onPlaced = listener;
   }
 
   /** A free buffer to build the next frame in, the same until it is written; undefined: await {@link drained}. */
@@ -77,6 +84,7 @@ export class BulkSender {
         advice: "await drained(); this is a defect of the sender",
       });
     }
+    if (frame[AT.type] === TYPE_BATCH) this.#batchesSent += 1;
     let bytes = frame;
     if (frame.buffer !== buffer.buffer) bytes = buffer.subarray(0, frame.copy(buffer));
     const wireBytes = frame.length + Math.ceil(frame.length / RECORD_BYTES) * RECORD_OVERHEAD_BYTES;
@@ -136,6 +144,17 @@ export class BulkSender {
     reason: GodwitError = new GodwitError("GODWIT_CANCELLED", "the bulk connection was given up"),
   ): void {
     this.#fail(reason);
+  }
+
+  #acknowledged(bytes: Buffer): void {
+    if (this.#failed !== undefined) return;
+    try {
+      this.#acknowledgements.push(bytes, this.#batchesSent);
+    } catch (thrown) {
+      this.#fail(asGodwitError(thrown, "GODWIT_BULK_FRAME"));
+      return;
+    }
+    this.#onPlaced(this.#acknowledgements.placed);
   }
 
   #sleep(waitMs: number | undefined, signal: AbortSignal | undefined): Promise<void> {
