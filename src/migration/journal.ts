@@ -11,7 +11,7 @@ import { GodwitError } from "../base/errors.ts";
  * Destination: `accepted` → `prepared` → `committed` (from here on the guest is ours) → `running` → `released`;
  * `abandoned` ends it before `committed`: it will never be committed any more.
  */
-export const journalStates = [
+const journalStates = [
   "started",
   "committing",
   "refused",

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { type PhaseName, phaseNames } from "./events.ts";
-import { isFinalPhase, PhaseMachine, phaseTransitions } from "./phases.ts";
+import { PhaseMachine, phaseTransitions } from "./phases.ts";
 
 /** A shortest way from preflight to a phase, found in the table itself. */
 function wayTo(target: PhaseName): PhaseName[] | undefined {
@@ -36,10 +36,10 @@ for (const phase of phaseNames) {
 }
 
 test("only the three ends are final, and every other phase can fail or be cancelled", () => {
-  const finals = phaseNames.filter(isFinalPhase);
-  assert.deepEqual(finals, ["completed", "cancelled", "failed"]);
-  for (const phase of phaseNames.filter((name) => !isFinalPhase(name))) {
-    assert.ok(phaseTransitions[phase].includes("failed"), phase);
+  const finals = ["completed", "cancelled", "failed"];
+  for (const phase of phaseNames) {
+    assert.equal(phaseTransitions[phase].length === 0, finals.includes(phase), phase);
+    assert.equal(phaseTransitions[phase].includes("failed"), !finals.includes(phase), phase);
   }
 });
 

@@ -18,11 +18,6 @@ export const phaseTransitions: Readonly<Record<PhaseName, readonly PhaseName[]>>
   failed: [],
 };
 
-/** Phases that nothing follows. */
-export function isFinalPhase(phase: PhaseName): boolean {
-  return phaseTransitions[phase].length === 0;
-}
-
 /** The phase a migration is in; the only way to change it checks the table. */
 export class PhaseMachine {
   #current: PhaseName = "preflight";

@@ -1,7 +1,7 @@
 import type { Ledger } from "./ledger.ts";
 
 /** Pages that share a connection: 2 MiB, a huge page, so that whole host pages stay together. */
-export const GROUP_PAGES = 512;
+const GROUP_PAGES = 512;
 
 /** Pages of one batch: 1 MiB, where compression and TLS have lost their cost per call (`docs/limits.md`). */
 export const BATCH_PAGES = 256;

@@ -14,19 +14,19 @@ import {
 } from "./machine-parts.ts";
 
 /** One PCI slot each; see the table of addresses in docs/machine-file.md. */
-export const MAX_NICS = 8;
+const MAX_NICS = 8;
 /** One PCI slot each; see the table of addresses in docs/machine-file.md. */
-export const MAX_DISKS = 16;
+const MAX_DISKS = 16;
 /** Ports of the one virtio-serial controller: QEMU's default of 31, of which the first is reserved for a console. */
-export const MAX_CHANNELS = 30;
+const MAX_CHANNELS = 30;
 /** QEMU rounds memory up to this; a size that it would round is refused, so that both sides count the same. */
-export const MEMORY_STEP_BYTES = 8192;
+const MEMORY_STEP_BYTES = 8192;
 const MIN_MEMORY_BYTES = 8 * 1024 ** 2;
 /** The ledger's bitmaps are tested up to 1 TiB, and so is QEMU's 40-bit address space under TCG. */
 const MAX_MEMORY_BYTES = 1024 ** 4;
 
 /** Name of a VM: it becomes part of file names and of QEMU's arguments. */
-export const machineNameSchema = z
+const machineNameSchema = z
   .string()
   .regex(
     /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/,

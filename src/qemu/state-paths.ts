@@ -4,7 +4,7 @@ import { GodwitError } from "../base/errors.ts";
 import type { Machine } from "./machine.ts";
 
 /** `sun_path` of a unix socket has 108 bytes, the last of them NUL. */
-export const SOCKET_PATH_LIMIT_BYTES = 107;
+const SOCKET_PATH_LIMIT_BYTES = 107;
 
 /** Everything that a machine keeps in its state folder. */
 export interface StatePaths {
