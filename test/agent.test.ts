@@ -10,7 +10,8 @@ import { test } from "node:test";
 import { AgentClient } from "../src/agent/client.ts";
 import type { ReadyLine } from "../src/agent/daemon.ts";
 import { exitCodes } from "../src/cli/exit-codes.ts";
-import { qemuBuild } from "../src/lab/toolchain.ts";
+import { endMachinesIn } from "../src/lab/run-folder.ts";
+import { guestImage, qemuBuild } from "../src/lab/toolchain.ts";
 import { loadCredentials } from "../src/wire/index.ts";
 import { initAuthority, issueHostFiles, issueOperatorFiles } from "../src/wire/pki/index.ts";
 
@@ -28,6 +29,7 @@ async function makeSite(): Promise<{ folder: string; pki: string } & AsyncDispos
     folder,
     pki,
     async [Symbol.asyncDispose]() {
+      await endMachinesIn(folder);
       rmSync(folder, { recursive: true, force: true });
     },
   };
@@ -208,4 +210,111 @@ test("two agents move a VM there and back, and the command line tells it", async
     assert.equal((await to.client.machine("empty")).state, "running");
   }
   assert.equal((await godwit(alpha, "vm", "stop", "empty")).out, "empty is stopped\n");
+});
+
+/** With a kernel there is enough to send: an empty machine is moved before anybody can interfere. */
+function machineWithKernel(): string {
+  const { kernel, initrd } = guestImage();
+  return `name: empty\nmemory: 131080KiB\nkernel: ${kernel}\ninitrd: ${initrd}\n`;
+}
+
+/** Begins a move so slow that it stays in its live phase, and waits until it is there. */
+async function beginSlowMove(from: Daemon, to: Daemon): Promise<{ id: string; pid: number }> {
+  const { pid } = await from.client.startMachine(machineWithKernel());
+  await kernelLoaded(pid!);
+  const { id } = await from.client.migrate({
+    machine: "empty",
+    destination: { host: "127.0.0.1", port: to.ready.wirePort, name: to.ready.name },
+    settings: { bandwidthBytesPerSecond: 65_536, compression: "none" },
+  });
+  for await (const event of from.client.events(id)) {
+    if (event.type === "report") throw new Error(`it ended early: ${JSON.stringify(event.report)}`);
+    if (event.type === "phase" && event.phase === "live") break;
+  }
+  assert.equal((await to.client.machine("empty")).state, "incoming");
+  return { id, pid: pid! };
+}
+
+/** Waits until the firmware has loaded the initrd: QEMU holds some 60 MiB more then. */
+async function kernelLoaded(pid: number): Promise<void> {
+  const LOADED_KIB = 100 * 1024;
+  for (;;) {
+    const status = readFileSync(`/proc/${pid}/status`, "utf8");
+    if (Number(/^VmRSS:\s+(\d+)/m.exec(status)?.[1]) > LOADED_KIB) return;
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+}
+
+/** Moves the VM at full speed. */
+async function move(from: Daemon, to: Daemon): Promise<void> {
+  const destination = { host: "127.0.0.1", port: to.ready.wirePort, name: to.ready.name };
+  const { id } = await from.client.migrate({ machine: "empty", destination });
+  for await (const event of from.client.events(id)) {
+    if (event.type === "report")
+      assert.equal(event.report.outcome, "completed", JSON.stringify(event.report));
+  }
+}
+
+/** Waits until the VM is gone from a host. */
+async function goneFrom(agent: Daemon): Promise<void> {
+  while ((await agent.client.listMachines()).length > 0)
+    await new Promise((resolve) => setTimeout(resolve, 20));
+}
+
+test("a source's agent that is killed in live has its VM running again after its restart", async () => {
+  await using site = await makeSite();
+  await using beta = await Daemon.start(site, "beta");
+  let begun: { id: string; pid: number };
+  {
+    await using alpha = await Daemon.start(site, "alpha");
+    begun = await beginSlowMove(alpha, beta);
+    await alpha.end("SIGKILL");
+  }
+  await goneFrom(beta);
+  await using alpha = await Daemon.start(site, "alpha");
+  const found = await alpha.client.machine("empty");
+  assert.deepEqual([found.state, found.pid], ["running", begun.pid]);
+  assert.equal((await alpha.client.migration(begun.id)).outcome, "failed");
+  await assert.rejects(alpha.client.report(begun.id), { code: "GODWIT_MIGRATION_NO_REPORT" });
+  await move(alpha, beta);
+  await beta.client.stopMachine("empty");
+});
+
+test("a source's agent that is told to end in live cancels the move; the VM runs on", async () => {
+  await using site = await makeSite();
+  await using beta = await Daemon.start(site, "beta");
+  let begun: { id: string; pid: number };
+  {
+    await using alpha = await Daemon.start(site, "alpha");
+    begun = await beginSlowMove(alpha, beta);
+    assert.equal(await alpha.end("SIGTERM"), 0);
+  }
+  await goneFrom(beta);
+  await using alpha = await Daemon.start(site, "alpha");
+  const found = await alpha.client.machine("empty");
+  assert.deepEqual([found.state, found.pid], ["running", begun.pid]);
+  assert.equal((await alpha.client.report(begun.id)).outcome, "cancelled");
+  await alpha.client.stopMachine("empty");
+});
+
+test("a destination's agent that is killed in live leaves the VM at the source and, restarted, nothing", async () => {
+  await using site = await makeSite();
+  await using alpha = await Daemon.start(site, "alpha");
+  let begun: { id: string };
+  {
+    await using beta = await Daemon.start(site, "beta");
+    begun = await beginSlowMove(alpha, beta);
+    await beta.end("SIGKILL");
+  }
+  for await (const event of alpha.client.events(begun.id)) {
+    if (event.type !== "report") continue;
+    assert.equal(event.report.outcome, "failed");
+    assert.equal(event.report.error?.vmState, "running at the source");
+  }
+  assert.equal((await alpha.client.machine("empty")).state, "running");
+  await using beta = await Daemon.start(site, "beta");
+  assert.deepEqual(await beta.client.listMachines(), []);
+  assert.equal((await beta.client.migration(begun.id)).outcome, "failed");
+  await move(alpha, beta);
+  await beta.client.stopMachine("empty");
 });

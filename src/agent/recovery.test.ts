@@ -140,6 +140,23 @@ test("an arrival whose agent died is here when its journal says so, otherwise no
   }
 });
 
+test("an arrival that recovery settles is listed with how it ended", async (context) => {
+  for (const [as, outcome] of [
+    ["here", "completed"],
+    ["absent", "failed"],
+  ] as const) {
+    const { next, driver, folders } = agents(context);
+    const first = await next();
+    await first.registry.beginIncoming(incoming, "m-1");
+    await driver.start(incoming, join(folders.machines, "web"));
+    void first.desk.receive("m-1", "web", "beta", () => new Promise(() => {}));
+    const second = await next();
+    await settleRecovered([{ ...found("m-1", as), role: "destination" }], second);
+    assert.equal(second.registry.stateOf("web"), as === "here" ? "running" : "absent");
+    assert.equal(second.desk.show("m-1").outcome, outcome);
+  }
+});
+
 test("a source in doubt may go on only when the journal says that the VM was given up", async (context) => {
   const folder = temporaryFolder(context);
   const verdicts = {

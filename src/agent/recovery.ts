@@ -47,7 +47,7 @@ function settlementOf<Native>({ as, role, peer, reason }: Recovered): Settlement
 
 function outcomeOf({ as, role }: Recovered): "completed" | "failed" | "in-doubt" {
   if (as === "in-doubt") return as;
-  return (role === "source") === (as === "departed") ? "completed" : "failed";
+  return as === (role === "source" ? "departed" : "here") ? "completed" : "failed";
 }
 
 /**
