@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { crc32, zstdCompressSync } from "node:zlib";
+import { constants, crc32, zstdCompressSync } from "node:zlib";
 import fc from "fast-check";
 import type { CompressionMode } from "./choice.ts";
 import { BatchDecoder, type BatchHandler } from "./decoder.ts";
@@ -206,12 +206,15 @@ for (const compression of ["none", "zstd"] as const) {
 }
 
 /** A frame changed on purpose by somebody who knows the format: the checksum is right. */
-function forge(change: (frame: Buffer) => Buffer | undefined, contents?: Buffer): Buffer {
+function forge(change: (frame: Buffer) => Buffer | undefined): Buffer {
   const original = sampleFrame("none");
   const frame = change(original) ?? original;
   const payloadAt = HEAD_BYTES + frame.readUInt16LE(AT.runBytes) + frame.readUInt16LE(AT.bitmapBytes);
   frame.writeUInt32LE(0, AT.crc);
-  const crc = crc32(frame.subarray(0, payloadAt), crc32(contents ?? frame.subarray(payloadAt)));
+  const crc = crc32(
+    frame.subarray(0, payloadAt),
+    frame[AT.codec] === CODEC_ZSTD ? 0 : crc32(frame.subarray(payloadAt)),
+  );
   frame.writeUInt32LE(crc, AT.crc);
   return frame;
 }
@@ -225,6 +228,10 @@ function withPayload(frame: Buffer, payload: Buffer): Buffer {
   changed[AT.codec] = CODEC_ZSTD;
   changed.writeUInt32LE(payload.length, AT.payloadBytes);
   return changed;
+}
+
+function zstd(bytes: number, checksumFlag = 1): Buffer {
+  return zstdCompressSync(Buffer.alloc(bytes), { params: { [constants.ZSTD_c_checksumFlag]: checksumFlag } });
 }
 
 const forgeries: Readonly<Record<string, (frame: Buffer) => Buffer | undefined>> = {
@@ -244,23 +251,26 @@ const forgeries: Readonly<Record<string, (frame: Buffer) => Buffer | undefined>>
   "an unknown codec": (frame) => void frame.writeUInt8(9, AT.codec),
   "an unknown type": (frame) => void frame.writeUInt8(9, AT.type),
   "another sequence number": (frame) => void frame.writeUInt32LE(5, AT.sequence),
-  "zstd that is none": (frame) => withPayload(frame, Buffer.from("nonsense")),
-  "zstd that bursts": (frame) => withPayload(frame, zstdCompressSync(Buffer.alloc(50_000_000))),
-  "zstd that is too short": (frame) => withPayload(frame, zstdCompressSync(Buffer.alloc(4 * PAGE_BYTES - 1))),
+  "zstd without a checksum": (frame) => withPayload(frame, zstd(4 * PAGE_BYTES, 0)),
+  "zstd that is nearly too long": (frame) => withPayload(frame, zstd(4 * PAGE_BYTES + 1)),
+  "zstd that is none": (frame) => withPayload(frame, Buffer.from("nonsense!")),
+  "zstd that bursts": (frame) => withPayload(frame, zstd(50_000_000)),
+  "zstd that is too short": (frame) => withPayload(frame, zstd(4 * PAGE_BYTES - 1)),
 };
 
 for (const [what, change] of Object.entries(forgeries)) {
   test(`a frame with ${what} and a right checksum is refused`, () => {
-    const contents = what === "zstd that is too short" ? Buffer.alloc(4 * PAGE_BYTES - 1) : undefined;
-    const { delivered, code } = decode(forge(change, contents));
+    const { delivered, code } = decode(forge(change));
     assert.equal(delivered, 0);
     assert.match(code ?? "nothing", /^GODWIT_BULK_(FRAME|SEQUENCE)$/);
   });
 }
 
 test("the forger's tool itself makes frames that are taken", () => {
-  const { delivered, code } = decode(forge(() => undefined));
-  assert.deepEqual([delivered, code], [1, undefined]);
+  for (const change of [() => undefined, (frame: Buffer) => withPayload(frame, zstd(4 * PAGE_BYTES))]) {
+    const { delivered, code } = decode(forge(change));
+    assert.deepEqual([delivered, code], [1, undefined]);
+  }
 });
 
 test("totals that disagree are an error: a batch was lost", () => {

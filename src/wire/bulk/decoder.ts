@@ -17,6 +17,10 @@ import {
   TYPE_GOODBYE,
 } from "./format.ts";
 
+/** Where a zstd frame says whether it ends with a checksum of its contents (RFC 8878, 3.1.1.1.1). */
+const ZSTD_DESCRIPTOR_AT = 4;
+const ZSTD_CHECKSUM_FLAG = 4;
+
 /** What a decoder delivers. Everything passed is the decoder's own and valid only during the call. */
 export interface BatchHandler {
   /**
@@ -33,7 +37,7 @@ export interface BatchHandler {
 
 /**
  * Turns what a bulk connection delivers, in any chunking, back into pages. Trusts nothing: every length is judged
- * before it is used, and a batch is delivered only when its CRC is right. After an error it takes nothing more.
+ * before it is used, and a batch is delivered only when its checksums are right. After an error it takes nothing more.
  * Memory: one frame and one batch, about 2 MiB.
  */
 export class BatchDecoder {
@@ -162,8 +166,12 @@ export class BatchDecoder {
     const bitmapAt = HEAD_BYTES + head.readUInt16LE(AT.runBytes);
     const payloadAt = bitmapAt + head.readUInt16LE(AT.bitmapBytes);
     let contents: Buffer = head.subarray(payloadAt, payloadAt + payloadBytes);
-    if (head[AT.codec] === CODEC_ZSTD) contents = this.#decompress(contents, contentBytes);
-    this.#checkCrc(payloadAt, contentBytes === 0 ? 0 : crc32(contents));
+    if (head[AT.codec] === CODEC_ZSTD) {
+      this.#checkCrc(payloadAt, 0);
+      contents = this.#decompress(contents, contentBytes);
+    } else {
+      this.#checkCrc(payloadAt, contentBytes === 0 ? 0 : crc32(contents));
+    }
     this.#readRuns(block, runCount, pages, bitmapAt);
     this.#readBitmap(bitmapAt, payloadAt, pages, zeroPages);
     this.#batches += 1;
@@ -173,6 +181,9 @@ export class BatchDecoder {
   }
 
   #decompress(payload: Buffer, contentBytes: number): Buffer {
+    if (((payload[ZSTD_DESCRIPTOR_AT] ?? 0) & ZSTD_CHECKSUM_FLAG) === 0) {
+      throw failure("GODWIT_BULK_FRAME", "a compressed batch without a checksum");
+    }
     let contents: Buffer;
     try {
       this.#options.chunkSize = contentBytes;
@@ -195,7 +206,7 @@ export class BatchDecoder {
     const announced = this.#frame.readUInt32LE(AT.crc);
     this.#frame.writeUInt32LE(0, AT.crc);
     if (crc32(this.#frame.subarray(0, headEnd), contentCrc) !== announced) {
-      throw failure("GODWIT_BULK_CHECKSUM", "what arrived isn't what was sent: the checksum is wrong");
+      throw wrongChecksum();
     }
   }
 
@@ -273,6 +284,10 @@ export class BatchDecoder {
       this.#handler.onEndOfSet?.(head.readUInt32LE(AT.set), own);
     }
   }
+}
+
+function wrongChecksum(cause?: unknown): GodwitError {
+  return failure("GODWIT_BULK_CHECKSUM", "what arrived isn't what was sent: the checksum is wrong", cause);
 }
 
 function failure(code: ErrorCode, message: string, cause?: unknown): GodwitError {

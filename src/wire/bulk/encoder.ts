@@ -107,10 +107,13 @@ export class BatchEncoder {
         this.#pack(pages, pageCount, target);
         contents = target.subarray(PREFIX_BYTES, PREFIX_BYTES + contentBytes);
       }
-      contentCrc = crc32(contents);
       compressed = this.#compress(contents);
-      if (compressed !== undefined) compressed.copy(target, PREFIX_BYTES);
-      else if (!mixed && !isInPlace(pages, target)) contents.copy(target, PREFIX_BYTES);
+      if (compressed !== undefined) {
+        compressed.copy(target, PREFIX_BYTES);
+      } else {
+        contentCrc = crc32(contents);
+        if (!mixed && !isInPlace(pages, target)) contents.copy(target, PREFIX_BYTES);
+      }
     }
     const payloadBytes = compressed?.length ?? contentBytes;
 

@@ -21,8 +21,9 @@
  *
  * A run is two LEB128 numbers: the pages between the end of the run before and its first page, and its length in
  * pages. The bitmap (bit i of byte i>>3: page i of the batch is zero) is there only when some but not all pages
- * are zero. Contents are the other pages, back to back. The CRC goes over the contents before compression, then
- * over head (with 0 for the CRC itself), runs and bitmap.
+ * are zero. Contents are the other pages, back to back. The CRC goes over the contents if they travel as they are, then
+ * over head (with 0 for the CRC itself), runs and bitmap. Compressed contents have zstd's own checksum of what they
+ * were before, which the receiver demands.
  */
 export const HEAD_BYTES = 32;
 
