@@ -39,6 +39,7 @@ export class QemuSender {
   #before: Readonly<Record<string, unknown>> | null = null;
   #switchedOff: readonly string[] = [];
   #started = false;
+  #takesRate = false;
 
   constructor(machine: RunningMachine) {
     this.#machine = machine;
@@ -53,7 +54,8 @@ export class QemuSender {
   /** Sets QEMU up for a plain stream; what it had before is put back by {@link restore}. */
   async prepare(signal: AbortSignal): Promise<void> {
     const { qmp } = this.#machine;
-    const { enabled } = await migrationSupport(qmp, { signal });
+    const { enabled, parameters: known } = await migrationSupport(qmp, { signal });
+    this.#takesRate = known.has("avail-switchover-bandwidth");
     this.#switchedOff = [...enabled].filter((capability) => capability !== "events");
     await qmp.execute(
       "migrate-set-capabilities",
@@ -69,6 +71,9 @@ export class QemuSender {
     this.#before = {
       "max-bandwidth": parameters["max-bandwidth"],
       "downtime-limit": parameters["downtime-limit"],
+      ...(this.#takesRate
+        ? { "avail-switchover-bandwidth": parameters["avail-switchover-bandwidth"] ?? 0 }
+        : {}),
     };
     await qmp.execute(
       "migrate-set-parameters",
@@ -102,11 +107,15 @@ export class QemuSender {
     }
   }
 
-  /** Lets QEMU stop the guest as soon as what it still has to list fits `downtimeMs` at the rate it sees. */
-  async permitStop(downtimeMs: number, signal: AbortSignal): Promise<void> {
+  /**
+   * Lets QEMU stop the guest as soon as what it still has to list takes no longer than `downtimeMs`: at the given
+   * rate where this QEMU can be told one, otherwise at the rate it sees, which the gate makes about the same.
+   */
+  async permitStop(downtimeMs: number, bytesPerSecond: number, signal: AbortSignal): Promise<void> {
+    const rate = this.#takesRate ? { "avail-switchover-bandwidth": Math.round(bytesPerSecond) } : {};
     await this.#machine.qmp.execute(
       "migrate-set-parameters",
-      { "downtime-limit": Math.ceil(downtimeMs) },
+      { "downtime-limit": Math.ceil(downtimeMs), ...rate },
       { signal },
     );
   }
