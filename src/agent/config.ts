@@ -12,6 +12,7 @@ export const DEFAULT_WIRE_PORT = 7481;
 /** 18 ports: one migration with the most connections allowed, or nine with the usual two. */
 export const DEFAULT_BULK_PORTS = { from: 7482, to: 7499 } as const;
 
+/** For ports and ranges `0` lets the kernel choose. */
 const port = z.number().int().min(0).max(65_535);
 
 const configSchema = z.strictObject({
@@ -28,15 +29,12 @@ const configSchema = z.strictObject({
   wirePort: port.default(DEFAULT_WIRE_PORT),
   /** Ports that bulk connections are taken on, so that a firewall can be opened for them. */
   bulkPorts: z
-    .union([
-      z.string().transform((text, context) => {
-        const match = /^(\d{1,5})-(\d{1,5})$/.exec(text);
-        if (match !== null) return { from: Number(match[1]), to: Number(match[2]) };
-        context.addIssue({ code: "custom", message: "write a range such as 7482-7499" });
-        return z.NEVER;
-      }),
-      z.strictObject({ from: port, to: port }),
-    ])
+    .string()
+    .regex(/^\d{1,5}-\d{1,5}$/, "write a range such as 7482-7499")
+    .transform((text) => {
+      const [from = 0, to = 0] = text.split("-").map(Number);
+      return { from, to };
+    })
     .refine(({ from, to }) => from <= to && to <= 65_535, "not a range of ports")
     .default(DEFAULT_BULK_PORTS),
   pki: z.string().min(1).optional(),

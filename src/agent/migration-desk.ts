@@ -1,13 +1,19 @@
-import { randomBytes } from "node:crypto";
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import type { Logger } from "pino";
-import writeFileAtomic from "write-file-atomic";
-import { z } from "zod";
 import { GodwitError } from "../base/errors.ts";
 import type { MigrationEvent, PhaseName } from "../migration/events.ts";
-import { type MigrationReport, outcomeNames, reportSchema } from "../migration/report.ts";
+import { type MigrationReport, reportSchema } from "../migration/report.ts";
 import { type MigrationSettings, migrationSettingsSchema } from "../migration/settings.ts";
+import {
+  type MigrationCard,
+  newMigrationId,
+  type Outcome,
+  phaseOf,
+  readCard,
+  settledOutcome,
+  writeCard,
+} from "./migration-card.ts";
 import type { Destination, OutgoingFactory, OutgoingMigration } from "./ports.ts";
 import type { MachineRegistry } from "./registry.ts";
 import { type MigrationInfo, migrationIdPattern } from "./schemas.ts";
@@ -15,23 +21,9 @@ import { type MigrationInfo, migrationIdPattern } from "./schemas.ts";
 /** Folders of ended migrations that are kept: some 100 KiB each, so they stay far below 100 MiB. */
 const KEPT_MIGRATIONS = 500;
 
-const cardSchema = z.object({
-  machine: z.string(),
-  direction: z.enum(["outgoing", "incoming"]),
-  peer: z.string(),
-  startedAt: z.string(),
-  /** Where there is no report: of an incoming migration, and of one whose agent died. */
-  outcome: z.enum(outcomeNames).optional(),
-});
-
-type Card = z.infer<typeof cardSchema>;
-
-/** How a migration ended. */
-export type Outcome = (typeof outcomeNames)[number];
-
 interface Entry {
   readonly id: string;
-  card: Card;
+  card: MigrationCard;
   phase: PhaseName | null;
   active: boolean;
   /** Read once; a report in doubt may still be replaced by the recovery. */
@@ -305,7 +297,7 @@ export class MigrationDesk<Native> {
     });
   }
 
-  #open(id: string, card: Omit<Card, "startedAt">): Entry {
+  #open(id: string, card: Omit<MigrationCard, "startedAt">): Entry {
     const entry: Entry = {
       id,
       card: { ...card, startedAt: new Date().toISOString() },
@@ -322,9 +314,9 @@ export class MigrationDesk<Native> {
     return entry;
   }
 
-  #writeCard(entry: Entry, card: Card): void {
+  #writeCard(entry: Entry, card: MigrationCard): void {
     entry.card = card;
-    writeFileAtomic.sync(join(this.folderOf(entry.id), "agent.json"), `${JSON.stringify(card)}\n`);
+    writeCard(this.folderOf(entry.id), card);
   }
 
   #entry(id: string): Entry {
@@ -363,28 +355,4 @@ export class MigrationDesk<Native> {
       advice: "try again when it is back",
     });
   }
-}
-
-/** The report's outcome, except that a doubt may have been settled later. */
-function settledOutcome(report: MigrationReport | null, { outcome }: Card): Outcome | null {
-  if (report === null || report.outcome === "in-doubt") return outcome ?? report?.outcome ?? null;
-  return report.outcome;
-}
-
-function phaseOf(report: MigrationReport): PhaseName {
-  return report.outcome === "in-doubt" ? "paused" : report.outcome;
-}
-
-function readCard(folder: string): Card | null {
-  try {
-    return cardSchema.parse(JSON.parse(readFileSync(join(folder, "agent.json"), "utf8")));
-  } catch {
-    return null;
-  }
-}
-
-/** Sortable by time, unlike any other: `20261121-050037-3f9a61`. */
-function newMigrationId(): string {
-  const [date = "", time = ""] = new Date().toISOString().split("T");
-  return `${date.replaceAll("-", "")}-${time.slice(0, 8).replaceAll(":", "")}-${randomBytes(3).toString("hex")}`;
 }

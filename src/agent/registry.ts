@@ -2,7 +2,15 @@ import { existsSync, mkdirSync, readdirSync, rmSync } from "node:fs";
 import { basename, join } from "node:path";
 import type { Logger } from "pino";
 import { asGodwitError, GodwitError } from "../base/errors.ts";
-import { type MachineRecord, readMachineRecord, writeMachineRecord } from "./machine-record.ts";
+import {
+  checkedName,
+  describedBy,
+  type MachineEntry,
+  machineInfo,
+  recordEntry,
+  unknownMachine,
+} from "./machine-entry.ts";
+import { readMachineRecord } from "./machine-record.ts";
 import {
   isBusy,
   type MachineChange,
@@ -20,24 +28,12 @@ export type Settlement<Native> =
   | { readonly as: "in-doubt"; readonly reason: string; readonly handle?: MachineHandle<Native> }
   | { readonly as: "absent" };
 
-interface Entry<Native> {
-  readonly name: string;
-  state: MachineState;
-  since: string;
-  description: MachineDescription;
-  handle: MachineHandle<Native> | null;
-  forget: () => void;
-  migrationId: string | null;
-  movedTo: string | null;
-  reason: string | null;
-}
-
 /** The VMs of this host: their folders, their QEMUs, their states. All changes go through the transition table. */
 export class MachineRegistry<Native> {
   readonly #folder: string;
   readonly #driver: MachineDriver<Native>;
   readonly #log: Logger;
-  readonly #entries = new Map<string, Entry<Native>>();
+  readonly #entries = new Map<string, MachineEntry<Native>>();
 
   /** @param folder the `machines` folder of the agent's state */
   constructor(options: { folder: string; driver: MachineDriver<Native>; log: Logger }) {
@@ -74,7 +70,7 @@ export class MachineRegistry<Native> {
     const record = readMachineRecord(folder);
     const handle = await this.#driver.adopt(folder);
     if (handle === null && record === null) return;
-    const description = handle?.description ?? { ...unknownMachine(name), ...described(record) };
+    const description = handle?.description ?? { ...unknownMachine(name), ...describedBy(record) };
     const entry = this.#add(name, description, record?.state ?? "running");
     entry.since = record?.since ?? entry.since;
     entry.movedTo = record?.movedTo ?? null;
@@ -96,12 +92,12 @@ export class MachineRegistry<Native> {
 
   /** Every VM, by name. */
   list(): MachineInfo[] {
-    return [...this.#entries.values()].map(info).sort((a, b) => (a.name < b.name ? -1 : 1));
+    return [...this.#entries.values()].map(machineInfo).sort((a, b) => (a.name < b.name ? -1 : 1));
   }
 
   /** @throws GodwitError `GODWIT_VM_UNKNOWN` */
   show(name: string): MachineInfo {
-    return info(this.#entry(name));
+    return machineInfo(this.#entry(name));
   }
 
   /** The state of a VM, `absent` where the name is not known. */
@@ -141,7 +137,7 @@ export class MachineRegistry<Native> {
     }
     this.#change(entry, "started");
     await this.#lookAtGuest(entry);
-    return info(entry);
+    return machineInfo(entry);
   }
 
   /** Ends a VM's QEMU. */
@@ -154,7 +150,7 @@ export class MachineRegistry<Native> {
       await handle.exited;
     }
     if (entry.state === "stopping") this.#ended(entry, null);
-    return info(entry);
+    return machineInfo(entry);
   }
 
   /** Forgets a VM that does not run, with its folder. */
@@ -232,7 +228,7 @@ export class MachineRegistry<Native> {
     }
   }
 
-  async #settleHere(entry: Entry<Native>): Promise<void> {
+  async #settleHere(entry: MachineEntry<Native>): Promise<void> {
     const handle = entry.handle;
     if (handle === null || !handle.runs()) {
       this.#ended(entry, handle === null ? null : await handle.exited);
@@ -247,7 +243,7 @@ export class MachineRegistry<Native> {
     for (const entry of this.#entries.values()) this.#release(entry);
   }
 
-  #entry(name: string): Entry<Native> {
+  #entry(name: string): MachineEntry<Native> {
     const entry = this.#entries.get(name);
     if (entry !== undefined) return entry;
     throw new GodwitError("GODWIT_VM_UNKNOWN", `no VM "${name}" on this host`, {
@@ -256,8 +252,8 @@ export class MachineRegistry<Native> {
     });
   }
 
-  #add(name: string, description: MachineDescription, state: MachineState): Entry<Native> {
-    const entry: Entry<Native> = {
+  #add(name: string, description: MachineDescription, state: MachineState): MachineEntry<Native> {
+    const entry: MachineEntry<Native> = {
       name,
       state,
       since: new Date().toISOString(),
@@ -272,7 +268,7 @@ export class MachineRegistry<Native> {
     return entry;
   }
 
-  #hold(entry: Entry<Native>, handle: MachineHandle<Native>): void {
+  #hold(entry: MachineEntry<Native>, handle: MachineHandle<Native>): void {
     entry.handle = handle;
     entry.description = handle.description;
     const forget = handle.onGuest((what) => {
@@ -312,7 +308,7 @@ export class MachineRegistry<Native> {
   }
 
   /** Leaves nothing of a VM that never ran, but keeps the folder of one that may still live. */
-  #notStarted(entry: Entry<Native>, failure: GodwitError): void {
+  #notStarted(entry: MachineEntry<Native>, failure: GodwitError): void {
     this.#release(entry);
     entry.migrationId = null;
     const mayLive = [
@@ -330,12 +326,12 @@ export class MachineRegistry<Native> {
     entry.reason = failure.message;
   }
 
-  async #lookAtGuest(entry: Entry<Native>): Promise<void> {
+  async #lookAtGuest(entry: MachineEntry<Native>): Promise<void> {
     const runs = await entry.handle?.guestRuns().catch(() => true);
     if (runs === false && entry.state === "running") this.#change(entry, "guest-paused");
   }
 
-  #ended(entry: Entry<Native>, exit: MachineExit | null): void {
+  #ended(entry: MachineEntry<Native>, exit: MachineExit | null): void {
     this.#release(entry);
     const wanted = entry.state === "stopping";
     const crashed = !wanted && exit !== null && (exit.code !== 0 || exit.signal !== null);
@@ -348,17 +344,17 @@ export class MachineRegistry<Native> {
     this.#change(entry, entry.state === "incoming" ? "settled-absent" : crashed ? "crashed" : "exited");
   }
 
-  #release(entry: Entry<Native>): void {
+  #release(entry: MachineEntry<Native>): void {
     entry.forget();
     entry.forget = () => {};
     entry.handle = null;
   }
 
-  #change(entry: Entry<Native>, change: MachineChange): void {
+  #change(entry: MachineEntry<Native>, change: MachineChange): void {
     this.#set(entry, nextMachineState(entry.name, entry.state, change));
   }
 
-  #set(entry: Entry<Native>, state: MachineState): void {
+  #set(entry: MachineEntry<Native>, state: MachineState): void {
     if (entry.state !== state) entry.since = new Date().toISOString();
     entry.state = state;
     this.#log.debug({ vm: entry.name, state }, "VM state");
@@ -369,49 +365,6 @@ export class MachineRegistry<Native> {
       return;
     }
     if (state === "starting" || !existsSync(folder)) return;
-    writeMachineRecord(folder, {
-      state,
-      since: entry.since,
-      memoryBytes: entry.description.memoryBytes,
-      vcpus: entry.description.vcpus,
-      accelerator: entry.description.accelerator,
-      ...(entry.movedTo === null ? {} : { movedTo: entry.movedTo }),
-      ...(entry.migrationId === null ? {} : { migrationId: entry.migrationId }),
-      ...(entry.reason === null ? {} : { reason: entry.reason }),
-    });
+    recordEntry(folder, entry);
   }
-}
-
-function info<Native>(entry: Entry<Native>): MachineInfo {
-  return {
-    name: entry.name,
-    state: entry.state,
-    since: entry.since,
-    memoryBytes: entry.description.memoryBytes,
-    vcpus: entry.description.vcpus,
-    accelerator: entry.description.accelerator,
-    pid: entry.handle?.pid ?? null,
-    qemuVersion: entry.handle?.qemuVersion ?? null,
-    logPath: entry.handle?.logPath ?? null,
-    movedTo: entry.movedTo,
-    reason: entry.reason,
-    migrationId: entry.migrationId,
-  };
-}
-
-function unknownMachine(name: string): MachineDescription {
-  return { name, memoryBytes: 0, vcpus: 0, accelerator: "unknown" };
-}
-
-function described(record: MachineRecord | null): Omit<MachineDescription, "name"> | null {
-  if (record === null) return null;
-  return { memoryBytes: record.memoryBytes, vcpus: record.vcpus, accelerator: record.accelerator };
-}
-
-function checkedName(name: string): string {
-  if (machineNamePattern.test(name)) return name;
-  throw new GodwitError("GODWIT_MACHINE_FILE", `"${name}" is no name for a VM`, {
-    side: "local",
-    advice: "use up to 64 letters, digits, dots, dashes and underscores, beginning with a letter or digit",
-  });
 }
