@@ -130,6 +130,12 @@ for (const [what, device] of Object.entries(MISFITS)) {
   });
 }
 
+test("a footer of another section is refused", () => {
+  const { state, vmdesc } = box("00", { fields: [{ name: "a", type: "uint8", size: 1 }] });
+  state[state.length - 1]! ^= 1;
+  assert.throws(() => splitDeviceSections(state, vmdesc), { code: "GODWIT_STREAM_BAD_DEVICES" });
+});
+
 test("arrays of nothing and piles of empty fields cost no time and no memory", () => {
   const nothing = { name: "a", type: "uint8", size: 0, array_len: Number.MAX_SAFE_INTEGER };
   const empty = Array.from({ length: 1000 }, () => ({ name: "b", type: "uint8", size: 0 }));

@@ -112,7 +112,6 @@ export class DeviceTail {
 
 function attempt(tail: Uint8Array, place: number, end: number): TailParts | undefined {
   const description = tail.subarray(place + MARK_BYTES, end);
-  if (description.at(-1) !== 0x7d) return undefined;
   const deviceState = tail.subarray(0, place);
   try {
     walkDeviceSections(deviceState, parseJson(description) as VmDescription);

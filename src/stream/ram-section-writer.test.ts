@@ -55,6 +55,20 @@ test("sections composed again and again in one buffer are read as they were mean
   );
 });
 
+test("each section names the block of its first page: the one before may go another way", () => {
+  const writer = new RamSectionWriter(2, blocks, Buffer.alloc(ramSectionBytes(2)));
+  for (let section = 0; section < 2; section++) {
+    writer.begin();
+    writer.zero(0, 1);
+    writer.zero(0, 2);
+    const names = writer
+      .finish()
+      .toString("latin1")
+      .match(/pc\.ram/g);
+    assert.equal(names?.length, 1);
+  }
+});
+
 test("a full buffer is an error and not a torn section", () => {
   const writer = new RamSectionWriter(2, blocks, Buffer.alloc(ramSectionBytes(2)));
   const source = Buffer.alloc(PAGE_BYTES);

@@ -92,6 +92,11 @@ function zeroPage(name: string | undefined, page: number): Buffer {
 }
 
 const HEADER = hex("5145564d 00000003");
+const CAPABILITIES = Buffer.concat([
+  hex("05 1a"),
+  Buffer.from("configuration/capabilities"),
+  hex("00000001"),
+]);
 const RAM_START = hex("01 00000002 03 72616d 00000000 00000004");
 
 const WRONG: Readonly<Record<string, readonly [Buffer, string]>> = {
@@ -110,6 +115,20 @@ const WRONG: Readonly<Record<string, readonly [Buffer, string]>> = {
   "an unknown configuration subsection": [
     Buffer.concat([HEADER, configurationRecord("pc"), hex("05 01 61 00000001")]),
     "GODWIT_STREAM_UNKNOWN_SECTION",
+  ],
+  "a list of 65 capabilities": [
+    Buffer.concat([HEADER, configurationRecord("pc"), CAPABILITIES, hex("00000041"), Buffer.alloc(65)]),
+    "GODWIT_STREAM_OVERSIZED",
+  ],
+  "a stream in file layout": [
+    Buffer.concat([
+      HEADER,
+      configurationRecord("pc"),
+      CAPABILITIES,
+      hex("00000001 0a"),
+      Buffer.from("mapped-ram"),
+    ]),
+    "GODWIT_STREAM_CAPABILITY",
   ],
   "a machine type without end": [Buffer.concat([HEADER, hex("07 ffffffff")]), "GODWIT_STREAM_OVERSIZED"],
   "an unknown command": [withTail("08 000c 0000"), "GODWIT_STREAM_UNKNOWN_COMMAND"],

@@ -116,9 +116,9 @@ export class StreamReader {
     this.#carried += taken;
     pos += taken;
     if (this.#carried >= this.#records.need) {
+      // Just what was needed is there: either it is used up, or the parser knows now that it needs more.
       const used = this.#parse(this.#carry, 0, this.#carried, this.#pushed + pos - this.#carried);
-      this.#carry.copyWithin(0, used, this.#carried);
-      this.#carried -= used;
+      if (used > 0) this.#carried = 0;
     }
     return pos;
   }

@@ -148,5 +148,6 @@ export const synthetic: fc.Arbitrary<Synthetic> = fc
     expect.descriptionText(json);
     expect.description(JSON.parse(json.toString()));
     expect.end();
-    return { bytes: out.subarray(0, at), entries };
+    // What was wrong must be readable: not the bytes.
+    return { bytes: out.subarray(0, at), entries, [fc.toStringMethod]: () => entries.join("\n") };
   });
