@@ -13,7 +13,7 @@ import type { IncomingFactory, MachineDriver, OutgoingFactory } from "./ports.ts
 import { Reception, type ReceptionOptions } from "./reception.ts";
 import { settleRecovered } from "./recovery.ts";
 import { MachineRegistry } from "./registry.ts";
-import type { DoctorReport, HostInfo } from "./schemas.ts";
+import type { DoctorReport, HostInfo, MachineInfo } from "./schemas.ts";
 import { openStateFolder, type StateFolder } from "./state-folder.ts";
 import { softwareVersion } from "./version.ts";
 
@@ -41,7 +41,11 @@ export interface AgentParts<Native>
     readonly machineIn: (machineFolder: string) => Promise<Native | null>;
     readonly signal: AbortSignal;
   }): Promise<Recovered[]>;
-  doctor(surroundings: AgentSurroundings & { readonly wirePort: number }): Promise<DoctorReport>;
+  doctor(found: {
+    readonly apiPort: number;
+    readonly wirePort: number;
+    readonly machines: readonly MachineInfo[];
+  }): Promise<DoctorReport>;
 }
 
 /** The daemon of one host: its VMs, its API and its place on the wire. */
@@ -130,7 +134,7 @@ export class GodwitAgent<Native> {
         registry: registry as MachineRegistry<unknown>,
         desk: desk as MigrationDesk<unknown>,
         defaultWirePort: DEFAULT_WIRE_PORT,
-        doctor: () => parts.doctor({ config, credentials, log, wirePort: wire.port }),
+        doctor: () => parts.doctor({ apiPort, wirePort: wire.port, machines: registry.list() }),
         hostInfo: (): HostInfo => ({
           name: config.name,
           version: softwareVersion,

@@ -32,16 +32,19 @@ export function machineInfo<Native>(entry: MachineEntry<Native>): MachineInfo {
     movedTo: entry.movedTo,
     reason: entry.reason,
     migrationId: entry.migrationId,
+    warnings: [...entry.description.warnings],
   };
 }
 
 /** What stands in for the description of a VM that nothing is known of. */
 export function unknownMachine(name: string): MachineDescription {
-  return { name, memoryBytes: 0, vcpus: 0, accelerator: "unknown" };
+  return { name, memoryBytes: 0, vcpus: 0, accelerator: "unknown", warnings: [] };
 }
 
 /** The description that a record keeps. */
-export function describedBy(record: MachineRecord | null): Omit<MachineDescription, "name"> | null {
+export function describedBy(
+  record: MachineRecord | null,
+): Omit<MachineDescription, "name" | "warnings"> | null {
   if (record === null) return null;
   return { memoryBytes: record.memoryBytes, vcpus: record.vcpus, accelerator: record.accelerator };
 }

@@ -12,6 +12,8 @@ export interface MachineDescription {
   readonly vcpus: number;
   /** The accelerator asked for: `kvm`, `tcg` … */
   readonly accelerator: string;
+  /** What works but may not end as expected, in words with advice. */
+  readonly warnings: readonly string[];
 }
 
 /** A machine file that was read: its description, and what the driver starts from. */

@@ -1,19 +1,21 @@
 import { adoptMachine } from "../qemu/adopt.ts";
 import type { Machine } from "../qemu/machine.ts";
 import { parseMachineFile } from "../qemu/machine-file.ts";
+import { machineWarnings } from "../qemu/machine-warnings.ts";
 import type { QmpEvent } from "../qemu/qmp-events.ts";
 import type { RunningMachine } from "../qemu/running-machine.ts";
 import { startMachine } from "../qemu/start.ts";
-import { formatVersion } from "../qemu/version.ts";
+import { formatVersion, type QemuVersion } from "../qemu/version.ts";
 import type { MachineDescription, MachineDriver, MachineExit, MachineHandle } from "./ports.ts";
 
 /** QEMU answers `query-status` at once unless its main loop is stuck; then nobody should wait long. */
 const STATUS_TIMEOUT_MS = 5000;
 
 /** What the agent knows of a machine by its description alone. */
-export function describeMachine(machine: Machine): MachineDescription {
+export function describeMachine(machine: Machine, version?: QemuVersion): MachineDescription {
   const { name, memoryBytes, vcpus, accelerator } = machine;
-  return { name, memoryBytes, vcpus, accelerator };
+  const warnings = machineWarnings(machine, version).map(({ message, advice }) => `${message}: ${advice}`);
+  return { name, memoryBytes, vcpus, accelerator, warnings };
 }
 
 /** The driver of real QEMUs. `qemu` names another binary than the system's own. */
@@ -49,7 +51,7 @@ export function machineHandle(running: RunningMachine): MachineHandle<RunningMac
     () => {},
   );
   return {
-    description: describeMachine(running.machine),
+    description: describeMachine(running.machine, running.version),
     pid: running.pid,
     qemuVersion: formatVersion(running.version),
     logPath: running.logPath,

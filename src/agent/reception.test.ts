@@ -21,7 +21,7 @@ const peer = {
   kind: "host",
   fingerprint: "",
 } as const;
-const description = { name: "web", memoryBytes: 2 ** 24, vcpus: 1, accelerator: "tcg" };
+const description = { name: "web", memoryBytes: 2 ** 24, vcpus: 1, accelerator: "tcg", warnings: [] };
 const GIB = 2 ** 30;
 
 function offer(migrationId: string, machine: Record<string, unknown> = description): MessageByType<"offer"> {

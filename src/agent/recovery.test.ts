@@ -14,7 +14,7 @@ import { FakeDriver, type FakeQemu } from "./testing/fake-qemu.ts";
 import { verdictOf } from "./verdict.ts";
 
 const log = pino({ level: "silent" });
-const incoming = { name: "web", memoryBytes: 2 ** 24, vcpus: 1, accelerator: "tcg" };
+const incoming = { name: "web", memoryBytes: 2 ** 24, vcpus: 1, accelerator: "tcg", warnings: [] };
 
 /** One agent after the other on the same folders. */
 function agents(scope: TestScope) {

@@ -9,7 +9,7 @@ import { machineFile, type TestScope, temporaryFolder } from "./testing/fake-age
 import { FakeDriver, type FakeQemu } from "./testing/fake-qemu.ts";
 
 const log = pino({ level: "silent" });
-const incoming = { name: "web", memoryBytes: 2 ** 24, vcpus: 1, accelerator: "tcg" };
+const incoming = { name: "web", memoryBytes: 2 ** 24, vcpus: 1, accelerator: "tcg", warnings: [] };
 
 function makeRegistry(scope: TestScope) {
   const folder = join(temporaryFolder(scope), "machines");

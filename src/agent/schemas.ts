@@ -48,6 +48,7 @@ export const machineInfoSchema = z
     movedTo: z.string().nullable().describe("the host that a departed VM went to"),
     reason: z.string().nullable().describe("why it is in that state"),
     migrationId: z.string().nullable().describe("the migration that has it now"),
+    warnings: z.array(z.string()).describe("what works but may not end as expected, with advice"),
   })
   .meta({ id: "Machine" });
 

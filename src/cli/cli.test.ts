@@ -91,6 +91,12 @@ test("VMs are started, listed, shown, stopped and forgotten, for people and as J
   const unknown = await run(["vm", "show", "web", "--json"], environment);
   assert.equal(unknown.code, 1);
   assert.equal(JSON.parse(unknown.out).error.code, "GODWIT_VM_UNKNOWN");
+  writeFileSync(file, "name: odd\nmemory: 16MiB\n");
+  assert.equal(
+    (await run(["vm", "start", file], environment)).err,
+    "warning: it loses pages: take another size\n",
+  );
+  assert.match((await run(["vm", "show", "odd"], environment)).out, /^warning +it loses pages/m);
   assert.equal((await run(["vm", "start", "/nowhere.yaml"], environment)).code, 1);
 });
 

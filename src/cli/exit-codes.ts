@@ -22,7 +22,7 @@ export const exitCodes = {
 /** The exit code for an error that ended a command. */
 export function exitCodeOf(error: unknown): number {
   if (!(error instanceof GodwitError)) return exitCodes.failed;
-  if (error.code === "GODWIT_USAGE" || error.code === "GODWIT_BAD_QUANTITY") return exitCodes.usage;
+  if (["GODWIT_USAGE", "GODWIT_CONFIG", "GODWIT_BAD_QUANTITY"].includes(error.code)) return exitCodes.usage;
   if (error.code === "GODWIT_PORT_TAKEN" || error.code === "GODWIT_STATE_LOCKED") return exitCodes.occupied;
   const unreachable = [
     "GODWIT_AGENT_UNREACHABLE",

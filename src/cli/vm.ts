@@ -18,6 +18,7 @@ export function vmCommand(program: Command, terminal: Terminal): void {
       const text = readMachineText(file);
       await withClient(options, terminal, async (client) => {
         const machine = await client.startMachine(text, { baseFolder: dirname(resolve(file)) });
+        for (const warning of machine.warnings) terminal.stderr.write(`warning: ${warning}\n`);
         show(terminal, options, machine, `${machine.name} is ${machine.state}, process ${machine.pid}`);
       });
     });
@@ -89,6 +90,7 @@ function describeMachine(machine: MachineInfo): string {
     ["process", machine.pid],
     ["log", machine.logPath],
     ["migration", machine.migrationId],
+    ...machine.warnings.map((warning): [string, string] => ["warning", warning]),
   ];
   return lines
     .filter(([, value]) => value !== null)

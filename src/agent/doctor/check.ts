@@ -1,4 +1,4 @@
-import type { Finding } from "../schemas.ts";
+import type { Finding, MachineInfo } from "../schemas.ts";
 
 /** What the checks look at. */
 export interface ExaminedHost {
@@ -14,6 +14,8 @@ export interface ExaminedHost {
   };
   /** An agent has the API and wire ports now, so that they are not expected to be free. */
   readonly agentRuns: boolean;
+  /** The agent's VMs; none where no agent is asked. */
+  readonly machines: readonly MachineInfo[];
 }
 
 /** One check: looks, changes nothing, and says what it found in one or a few findings. */

@@ -20,6 +20,7 @@ const host: ExaminedHost = {
   listen: "127.0.0.1",
   ports: { api: 0, wire: 0, bulk: { from: 0, to: 0 } },
   agentRuns: false,
+  machines: [],
 };
 
 function fakeQemu(scope: TestScope, says: string): string {

@@ -6,6 +6,7 @@ import { type Check, type ExaminedHost, finding } from "./check.ts";
 import { clockCheck } from "./clock.ts";
 import { kvmCheck } from "./kvm.ts";
 import { diskCheck, limitsCheck, memoryCheck } from "./limits.ts";
+import { machinesCheck } from "./machines.ts";
 import { memoryAccessCheck, userfaultCheck } from "./memory-access.ts";
 import { nodeCheck } from "./node.ts";
 import { portsCheck } from "./ports.ts";
@@ -24,6 +25,7 @@ export const checks: readonly Check[] = [
   certificatesCheck,
   clockCheck,
   portsCheck,
+  machinesCheck,
 ];
 
 /** Looks at this host with every check. What is not given is what an agent would take by default. */
@@ -38,6 +40,7 @@ export async function examineHost(
     listen: given.listen ?? "0.0.0.0",
     ports: given.ports ?? { api: DEFAULT_API_PORT, wire: DEFAULT_WIRE_PORT, bulk: DEFAULT_BULK_PORTS },
     agentRuns: given.agentRuns ?? false,
+    machines: given.machines ?? [],
   };
   const findings: Finding[] = [];
   for (const check of list) {

@@ -62,7 +62,8 @@ export class FakeDriver implements MachineDriver<FakeQemu> {
   parse(text: string, baseFolder: string) {
     const machine = parseMachineFile(text, { baseFolder });
     const { name, memoryBytes, vcpus, accelerator } = machine;
-    return { name, memoryBytes, vcpus, accelerator, machine };
+    const warnings = memoryBytes % (256 * 1024) === 0 ? ["it loses pages: take another size"] : [];
+    return { name, memoryBytes, vcpus, accelerator, warnings, machine };
   }
 
   async start(description: MachineDescription, folder: string): Promise<MachineHandle<FakeQemu>> {
