@@ -1,6 +1,11 @@
 import { readFileSync } from "node:fs";
-import { runCommandLine } from "./program.ts";
-import { processTerminal } from "./terminal.ts";
+import { enableCompileCache } from "node:module";
+import { fileURLToPath } from "node:url";
+
+// Halves the time to start. Not in the system's temporary folder, where others could put code for us to run.
+enableCompileCache(fileURLToPath(new URL("../../node_modules/.cache/compile", import.meta.url)));
+const { runCommandLine } = await import("./program.ts");
+const { processTerminal } = await import("./terminal.ts");
 
 const { version } = JSON.parse(readFileSync(new URL("../../package.json", import.meta.url), "utf8")) as {
   version: string;
