@@ -40,7 +40,7 @@ export interface FieldDescription {
   readonly struct?: StructDescription | undefined;
 }
 
-/** QEMU nests a dozen levels at most; deeper texts are an attack on the stack. */
+/** Brackets. QEMU reaches 14 with a PC full of devices; much deeper texts are an attack on the stack. */
 const MAX_DEPTH = 64;
 
 const natural = z.int().nonnegative();
