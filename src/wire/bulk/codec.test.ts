@@ -128,6 +128,27 @@ test("pages come out as they went in, whatever they hold and however the bytes a
   );
 });
 
+test("every pattern of zero pages arrives, whether the pages are read in place or not", () => {
+  const runs = new Uint32Array([7, 6]);
+  const frameBuffer = Buffer.alloc(MAXIMUM_FRAME_BYTES);
+  for (let pattern = 0; pattern < 64; pattern += 1) {
+    for (const pages of [Buffer.alloc(6 * PAGE_BYTES), pageArea(frameBuffer).subarray(0, 6 * PAGE_BYTES)]) {
+      for (let page = 0; page < 6; page += 1) {
+        fillPage(pages, page * PAGE_BYTES, 0, 7 + page, (pattern >> page) & 1 ? "zero" : "random");
+      }
+      const expected = Buffer.from(pages);
+      const delivered: Delivered[] = [];
+      const frame = new BatchEncoder().encode(0, runs, 1, pages, frameBuffer);
+      new BatchDecoder(BLOCK_PAGES, collect(delivered)).push(frame);
+      assert.deepEqual(
+        Buffer.concat([...(delivered[0]?.pages.values() ?? [])]),
+        expected,
+        `pattern ${pattern}`,
+      );
+    }
+  }
+});
+
 test("a MiB of zeros costs less than 50 bytes, and counts as zero pages", () => {
   const encoder = new BatchEncoder();
   const zeros = Buffer.alloc(MAXIMUM_BATCH_PAGES * PAGE_BYTES);

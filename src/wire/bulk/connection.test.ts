@@ -122,33 +122,37 @@ test("what the placing of pages throws ends the connection with that error", asy
   await sender.closed;
 });
 
-test("a receiver that stalls stops the sender within its bound, and everything arrives later", async () => {
+for (const where of ["while it places a batch", "at any other time"] as const) {
+  test(`a receiver that pauses ${where} stops the sender within its bound, and all arrives later`, () =>
+    stall(where));
+}
+
+async function stall(where: "while it places a batch" | "at any other time"): Promise<void> {
   let arrived = 0;
-  const stalling: BatchHandler = {
+  const { sender, receiver } = await pair({
     onBatch() {
       arrived += 1;
-      if (arrived === 1) receiver.pause();
+      if (arrived > 1) return;
+      if (where === "while it places a batch") receiver.pause();
+      else setImmediate(() => receiver.pause());
     },
-  };
-  const { sender, receiver } = await pair(stalling);
+  });
   const encoder = new BatchEncoder({ compression: "none" });
   const pages = Buffer.alloc(MAXIMUM_BATCH_PAGES * PAGE_BYTES, "not zero");
   const runs = new Uint32Array([0, MAXIMUM_BATCH_PAGES]);
-  global.gc?.();
   const before = process.memoryUsage().arrayBuffers;
   let written = 0;
   for (;;) {
     const more = sender.write(encoder.encode(0, runs, 1, pages, sender.buffer()));
     written += 1;
-    const stalled = AbortSignal.timeout(400);
-    if (
-      !more &&
-      !(await sender.drained(stalled).then(
+    if (!more) {
+      const drained = sender.drained(AbortSignal.timeout(400));
+      const wentOn = await drained.then(
         () => true,
         () => false,
-      ))
-    )
-      break;
+      );
+      if (!wentOn) break;
+    }
     assert.ok(written < 200, "the sender never had to wait");
   }
   assert.equal(sender.buffer(), undefined, "all buffers are under way");
@@ -161,7 +165,7 @@ test("a receiver that stalls stops the sender within its bound, and everything a
   await sender.end();
   assert.equal(await receiver.closed, null);
   assert.equal(arrived, written);
-});
+}
 
 test("the bandwidth cap holds within 5 % on a real connection, in bytes on the wire", async () => {
   const rate = 40e6;

@@ -11,7 +11,7 @@ export const commitRefused = defineMessage({
   doc: "The destination could not continue the guest and has given it up for good: the source may continue it.",
   schema: z.strictObject({ migrationId: migrationIdField, error: errorRecordField }),
   examples: [
-    { migrationId: "m-1", error: { code: "GODWIT_QMP_ERROR", message: "Failed to get write lock" } },
+    { migrationId: "m-1", error: { code: "GODWIT_QMP_COMMAND", message: "Failed to get write lock" } },
   ],
 });
 
