@@ -27,6 +27,12 @@ export type GuestImage = z.infer<typeof guestImageSchema>;
 /** What set-up has put under `build/`. `guest` is null where there was no C compiler to build it. */
 export type Toolchain = z.infer<typeof manifestSchema>;
 
+/**
+ * Kernel parameters that every test guest should have. Without the self-tests of the kernel's ciphers an emulated
+ * guest executes less than half as many instructions until it is up.
+ */
+export const GUEST_KERNEL_PARAMETERS = "console=ttyS0 quiet panic=-1 cryptomgr.notests";
+
 const manifestPath = join(import.meta.dirname, "../../build/manifest.json");
 
 /**
