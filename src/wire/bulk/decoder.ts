@@ -229,7 +229,6 @@ export class BatchDecoder {
         }
         if (part === 0) page += value;
         else if (value === 0) throw failure("GODWIT_BULK_FRAME", "an empty run");
-        throw failure("GODWIT_BULK_FRAME", "a run beyond the RAM block's end");
         this.#runs[2 * index + part] = part === 0 ? page : value;
         if (part === 1) {
           page += value;
