@@ -6,7 +6,6 @@ import { once } from "node:events";
 import { writeFileSync } from "node:fs";
 import { connect, createServer, type Socket } from "node:net";
 import { join } from "node:path";
-import { setTimeout as sleep } from "node:timers/promises";
 import { constants, zstdCompressSync } from "node:zlib";
 import { qemuBuild, qemuVersions } from "../src/lab/toolchain.ts";
 import { StreamMachine } from "./stream-machines.ts";
@@ -44,7 +43,7 @@ async function capturePostcopy(binary: string): Promise<{ stream: Buffer; answer
   await source.qmp.execute("migrate", { uri: `unix:${relay}` });
   await source.migrationStatus("active");
   await source.qmp.execute("migrate-start-postcopy");
-  while ((await destination.qmp.execute("query-status")).status === "inmigrate") await sleep(2);
+  await destination.runState("paused");
   await destination.qmp.execute("cont");
   await source.migrationStatus("completed");
   await destination.migrationStatus("completed");

@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
-import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createServer, type Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -33,6 +33,18 @@ const DEVICES = [
   ["e1000", "romfile=,netdev=n1"],
   ["intel-hda"],
 ];
+
+/** A condition that hasn't come true by now never will: on a busy machine the slowest takes a few seconds. */
+const PATIENCE_MS = 60_000;
+
+/** Waits until something holds. @throws Error naming what didn't, so that a test ends and cleans up */
+export async function until(what: string, holds: () => boolean | Promise<boolean>): Promise<void> {
+  const deadline = performance.now() + PATIENCE_MS;
+  while (!(await holds())) {
+    if (performance.now() > deadline) throw new Error(`${what}: still not so after ${PATIENCE_MS} ms`);
+    await sleep(2);
+  }
+}
 
 /** A tiny machine with many devices and a program in ROM that dirties memory; it needs no guest image. */
 export class StreamMachine implements AsyncDisposable {
@@ -76,23 +88,21 @@ export class StreamMachine implements AsyncDisposable {
   /** Lets the program run until it has gone through its memory once. */
   async runAWhile(): Promise<void> {
     await this.qmp.execute("cont");
-    while (
-      !this.memory()
-        .subarray(0x8f000, 0x8f001)
-        .some((byte) => byte > 0)
-    ) {
-      await this.qmp.execute("pmemsave", { val: 0, size: MEMORY_BYTES, filename: this.#memoryFile });
-    }
+    await until("the guest dirties memory", async () => (await this.saveMemory())[0x8f000]! > 0);
   }
 
-  /** What the guest's memory held at the last {@link saveMemory}. */
-  memory(): Buffer {
-    return existsSync(this.#memoryFile) ? readFileSync(this.#memoryFile) : Buffer.alloc(MEMORY_BYTES);
-  }
-
+  /** The guest's memory, by QEMU's own account. */
   async saveMemory(): Promise<Buffer> {
-    await this.qmp.execute("pmemsave", { val: 0, size: MEMORY_BYTES, filename: this.#memoryFile });
-    return this.memory();
+    const filename = join(this.folder, "memory");
+    await this.qmp.execute("pmemsave", { val: 0, size: MEMORY_BYTES, filename });
+    return readFileSync(filename);
+  }
+
+  /** Waits until the machine's run state is this. */
+  async runState(status: string): Promise<void> {
+    await until(`the machine is ${status}`, async () => {
+      return (await this.qmp.execute("query-status")).status === status;
+    });
   }
 
   async capabilities(...names: string[]): Promise<void> {
@@ -102,12 +112,11 @@ export class StreamMachine implements AsyncDisposable {
 
   /** Waits until the migration is over or reaches `status`. */
   async migrationStatus(status: string): Promise<void> {
-    for (;;) {
+    await until(`the migration is ${status}`, async () => {
       const info = await this.qmp.execute("query-migrate");
-      if (info.status === status) return;
       if (info.status === "failed") throw new Error(`the migration failed: ${JSON.stringify(info)}`);
-      await sleep(5);
-    }
+      return info.status === status;
+    });
   }
 
   /** Migrates into our hands. @returns the whole stream */
@@ -135,10 +144,6 @@ export class StreamMachine implements AsyncDisposable {
       await exited;
     }
     rmSync(this.folder, { recursive: true });
-  }
-
-  get #memoryFile(): string {
-    return join(this.folder, "memory");
   }
 }
 

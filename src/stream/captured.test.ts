@@ -47,8 +47,11 @@ function devicesOf(bytes: Uint8Array): { state: Uint8Array; vmdesc: VmDescriptio
 
 for (const kind of ["precopy.stream", "ignore-shared.stream", "postcopy.stream"] as const) {
   for (const { version, bytes } of captured(kind)) {
-    test(`a ${kind} of QEMU ${version}, read and written again, is the same byte by byte`, () => {
-      assert.ok(rewrite(bytes).equals(bytes));
+    test(`a ${kind} of QEMU ${version}, read and written again, says the same`, () => {
+      const again = rewrite(bytes);
+      assert.deepEqual(transcript(again), transcript(bytes));
+      // At the switch to post-copy QEMU may repeat a block's name, which says nothing new.
+      if (kind !== "postcopy.stream") assert.ok(again.equals(bytes), "byte by byte");
     });
 
     test(`a ${kind} of QEMU ${version} reads the same in any chunks`, () => {

@@ -17,7 +17,7 @@ import {
 
 /**
  * Reads a stream and writes it anew with our writer, in QEMU's way: a block's name only where the block changes.
- * A captured stream comes out byte by byte the same.
+ * A captured pre-copy comes out byte by byte the same.
  */
 export function rewrite(stream: Uint8Array): Buffer {
   const rewriter = new Rewriter(stream.length);
