@@ -75,7 +75,7 @@ async function watch(
       terminal.stderr.write(`see \`godwit migrations ${id}\`\n`);
       return exitCodes.interrupted;
     }
-    if (report.error !== null && options.json !== true) {
+    if (report.error !== null && report.outcome !== "cancelled" && options.json !== true) {
       terminal.stderr.write(`${describeError(report.error as ErrorRecord)}\n`);
     }
     const code = exitCodeOfReport(report);

@@ -67,7 +67,8 @@ async function show(
   const report = await client.report(id);
   if (options.json === true) return printJson(terminal, report);
   printLine(terminal, describeReport(report));
-  if (report.error !== null) printLine(terminal, describeError(report.error as ErrorRecord));
+  if (report.error !== null && report.outcome !== "cancelled")
+    printLine(terminal, describeError(report.error as ErrorRecord));
 }
 
 async function follow(
