@@ -9,9 +9,6 @@
 #include "options.h"
 #include "workers.h"
 
-/* Longer lines are refused. */
-#define COMMAND_BYTES 512
-
 /* Everything that commands act upon. */
 struct load {
 	pthread_mutex_t commands;	/* one command that changes or checks something at a time */
@@ -26,8 +23,5 @@ void load_init(struct load *load, bool owns_machine);
 
 /* Carries out one line, which may take seconds, and writes the answer. README.md has the protocol. */
 void load_execute(struct load *load, char *line, struct answer *answer);
-
-/* Applies the program's own arguments, which are those of the commands load, disk and fillfree. */
-const char *load_configure(struct load *load, const struct options *options);
 
 #endif

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "content.h"
+#include "random.h"
 
 /* Enough words that zstd finds real matches and yet has to spell: the ratio is that of ordinary guest memory. */
 #define WORDS_LOG2 11
@@ -26,17 +27,6 @@ static uint64_t mix(uint64_t value)
 	return value ^ (value >> 31);
 }
 
-/* Marsaglia's xorshift64: no multiplication, which matters where every instruction is emulated. */
-static inline uint64_t next_random(uint64_t *state)
-{
-	uint64_t value = *state;
-
-	value ^= value << 13;
-	value ^= value >> 7;
-	value ^= value << 17;
-	return *state = value;
-}
-
 static void make_words(void)
 {
 	static const char letters[] = "etaoinsrhldcumfpgwybvk</>=\"";
@@ -45,11 +35,11 @@ static void make_words(void)
 	for (int i = 0; i < WORDS; i++) {
 		struct word *word = &words[i];
 
-		word->length = SHORTEST_WORD + next_random(&state) % (LONGEST_WORD - SHORTEST_WORD + 1);
+		word->length = SHORTEST_WORD + random_next(&state) % (LONGEST_WORD - SHORTEST_WORD + 1);
 		memset(word->letters, ' ', sizeof(word->letters));
 		for (int j = 0; j < word->length - 1; j++) {
 			/* Squaring favours the letters at the front. */
-			unsigned int pick = mix(next_random(&state)) % 64;
+			unsigned int pick = mix(random_next(&state)) % 64;
 
 			word->letters[j] = letters[pick * pick * (sizeof(letters) - 1) / 4096];
 		}
@@ -59,7 +49,7 @@ static void make_words(void)
 static void fill_random(uint64_t state, uint8_t *bytes)
 {
 	for (int i = 0; i < PAGE_BYTES; i += 8) {
-		uint64_t random = next_random(&state);
+		uint64_t random = random_next(&state);
 
 		memcpy(bytes + i, &random, 8);
 	}
@@ -70,7 +60,7 @@ static void fill_text(uint64_t state, uint8_t *bytes)
 	uint8_t *end = bytes + PAGE_BYTES;
 
 	while (bytes < end - sizeof(struct word)) {
-		uint64_t random = next_random(&state);
+		uint64_t random = random_next(&state);
 
 		/* Several words of a draw; each is stored whole and its tail then overwritten by the next. */
 		for (int i = 0; i < 64 / WORDS_LOG2 && bytes < end - sizeof(struct word); i++) {

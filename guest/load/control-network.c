@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "control.h"
+#include "lines.h"
 #include "network.h"
 
 /*
@@ -43,7 +44,7 @@ static void *answer_datagrams(void *argument)
 	unsigned int next = 0;
 
 	for (;;) {
-		char line[COMMAND_BYTES], id[64] = "";
+		char line[LINE_BYTES_MAX + 1], id[64] = "";
 		struct sockaddr_in peer;
 		socklen_t peer_length = sizeof(peer);
 		struct remembered *known;
@@ -67,20 +68,32 @@ static void *answer_datagrams(void *argument)
 	return NULL;
 }
 
+static bool answer_line(const struct listener *connection, char *line)
+{
+	struct answer answer;
+
+	load_execute(connection->load, line, &answer);
+	return send(connection->file, answer.text, answer.length, MSG_NOSIGNAL) == (ssize_t)answer.length;
+}
+
 static void *answer_connection(void *argument)
 {
 	struct listener *connection = argument;
-	FILE *stream = fdopen(connection->file, "r+");
-	struct answer answer;
-	char line[COMMAND_BYTES];
+	struct lines lines = { .filled = 0 };
+	bool open = true;
 
-	while (stream && fgets(line, sizeof(line), stream)) {
-		load_execute(connection->load, line, &answer);
-		if (send(connection->file, answer.text, answer.length, MSG_NOSIGNAL) != (ssize_t)answer.length)
+	while (open) {
+		size_t room;
+		char *into = lines_room(&lines, &room), *line;
+		ssize_t length = recv(connection->file, into, room, 0);
+
+		if (length <= 0)
 			break;
+		lines_filled(&lines, length);
+		while (open && (line = lines_next(&lines)))
+			open = answer_line(connection, line);
 	}
-	if (stream)
-		fclose(stream);
+	close(connection->file);
 	free(connection);
 	return NULL;
 }

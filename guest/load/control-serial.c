@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "control.h"
+#include "lines.h"
 #include "network.h"
 
 /* While no host program is connected the port can neither be read nor waited for. */
@@ -78,30 +79,24 @@ static void *answer_lines(void *argument)
 {
 	struct serial *serial = argument;
 	int file = open(serial->device, O_RDWR | O_NONBLOCK | O_CLOEXEC);
-	char line[COMMAND_BYTES];
-	size_t filled = 0;
+	struct lines lines = { .filled = 0 };
 
 	while (file >= 0) {
-		ssize_t length = read_some(file, line + filled, sizeof(line) - 1 - filled);
-		struct answer answer;
-		char *end;
+		size_t room;
+		char *into = lines_room(&lines, &room), *line;
+		ssize_t length = read_some(file, into, room);
 
 		/* A half line of a host program that went away must not become the next one's beginning. */
 		if (length == 0)
-			filled = 0;
-		if (length <= 0)
-			continue;
-		filled += length;
-		line[filled] = '\0';
-		while ((end = strchr(line, '\n'))) {
-			*end = '\0';
+			memset(&lines, 0, sizeof(lines));
+		if (length > 0)
+			lines_filled(&lines, length);
+		while ((line = lines_next(&lines))) {
+			struct answer answer;
+
 			load_execute(serial->load, line, &answer);
 			write_answer(file, &answer);
-			filled -= end + 1 - line;
-			memmove(line, end + 1, filled + 1);
 		}
-		if (filled == sizeof(line) - 1)
-			filled = 0;
 	}
 	return NULL;
 }

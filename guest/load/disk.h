@@ -15,10 +15,10 @@
 struct disk {
 	pthread_mutex_t lock;		/* between two records */
 	struct page_kind kind;
-	int file;			/* -1: none */
+	_Atomic int file;		/* -1: none */
 	uint32_t pages;
-	uint64_t records;		/* acknowledged by the device */
-	int error;			/* errno of a failed write; writing has then ended */
+	_Atomic uint64_t records;	/* acknowledged by the device */
+	_Atomic int error;		/* errno of a failed write; writing has then ended */
 	_Atomic uint64_t rate;		/* bytes per second */
 	struct pacer pacer;
 };

@@ -18,11 +18,11 @@ struct holder {
 	pthread_mutex_t lock;		/* pages, tables and sums agree whenever it is free */
 	struct page_kind kind;
 	uint8_t *memory;
-	uint32_t pages;
+	_Atomic uint32_t pages;		/* 0: nothing is held; set after everything else */
 	_Atomic uint32_t filled;	/* pages below this are written; all of them: ready */
 	uint32_t *generations;
 	uint32_t *generations_mirror;
-	uint64_t sum;
+	_Atomic uint64_t sum;
 	uint64_t *sum_mirror;
 	pthread_t filler;
 	_Atomic bool stop_filling;

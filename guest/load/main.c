@@ -13,6 +13,7 @@
 
 #include "control.h"
 #include "echo.h"
+#include "startup.h"
 
 static const char *const echo_keys[] = { "bind", "echo-port", "stream-port", NULL };
 
@@ -42,7 +43,7 @@ static const char *serve(const struct options *options)
 	if (!port)
 		return "the control port can't be had";
 	control_start_serial(&load);
-	wrong = load_configure(&load, options);
+	wrong = startup_run(&load, options);
 	if (wrong)
 		fprintf(stderr, "load: %s\n", wrong);
 	printf("{\"ready\":\"control\",\"controlPort\":%u}\n", (unsigned int)port);
@@ -51,17 +52,28 @@ static const char *serve(const struct options *options)
 		pause();
 }
 
+static const char *run(const struct options *options)
+{
+	bool serving = !strcmp(options->word, "serve");
+	const char *unknown;
+
+	if (!serving && strcmp(options->word, "echo"))
+		return "usage: load echo|serve [KEY=VALUE...]";
+	unknown = options_unknown(options, serving ? startup_keys : echo_keys);
+	if (unknown) {
+		fprintf(stderr, "load: there is no %s=\n", unknown);
+		return "see guest/load/README.md";
+	}
+	return serving ? serve(options) : echo_run(options);
+}
+
 int main(int argc, char **argv)
 {
-	const char *wrong = "usage: load echo|serve [key=value...]";
+	const char *wrong = "arguments must be KEY=VALUE, 32 at most";
 	struct options options;
 
-	if (options_from_arguments(&options, argc - 1, argv + 1)) {
-		if (!strcmp(options.word, "echo") && !options_unknown(&options, echo_keys))
-			wrong = echo_run(&options);
-		else if (!strcmp(options.word, "serve"))
-			wrong = serve(&options);
-	}
+	if (options_from_arguments(&options, argc - 1, argv + 1))
+		wrong = run(&options);
 	fprintf(stderr, "load: %s\n", wrong);
 	return EXIT_FAILURE;
 }

@@ -12,7 +12,7 @@
 #define OPTIONS_MAX 32
 
 struct options {
-	char *word;	/* the first word, "" in an empty line */
+	const char *word;	/* the first word, "" in an empty line */
 	int count;
 	struct {
 		char *key;

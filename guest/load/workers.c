@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <err.h>
 
+#include "random.h"
 #include "workers.h"
 
 /* How many of the held pages the area has; 0 while nothing may be touched. The lock must be held. */
@@ -11,14 +12,6 @@ static uint32_t area_pages(const struct holder *holder, uint64_t bytes)
 	if (!holder_is_ready(holder))
 		return 0;
 	return pages < holder->pages ? pages : holder->pages;
-}
-
-static uint64_t next_random(uint64_t *state)
-{
-	*state ^= *state << 13;
-	*state ^= *state >> 7;
-	*state ^= *state << 17;
-	return *state;
 }
 
 static void *dirty(void *argument)
@@ -40,7 +33,7 @@ static void *dirty(void *argument)
 		pthread_mutex_lock(&holder->lock);
 		pages = area_pages(holder, atomic_load(&settings->hot_bytes));
 		for (; pages && done < due; done++) {
-			cursor = at_random ? next_random(&random) % pages : cursor + 1;
+			cursor = at_random ? random_next(&random) % pages : cursor + 1;
 			if (cursor >= pages)
 				cursor = 0;
 			holder_rewrite(holder, cursor, whole);
