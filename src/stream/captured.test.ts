@@ -57,13 +57,13 @@ for (const kind of ["precopy.stream", "ignore-shared.stream", "postcopy.stream"]
     test(`a ${kind} of QEMU ${version} reads the same in any chunks`, () => {
       const whole = transcript(bytes);
       assert.equal(whole.at(-1), "end ");
-      for (const sizes of [[1], [2, 3], [4095, 4097], [13], [65536], [8, 4096 + 17, 1]]) {
+      for (const sizes of [[1], [4095, 4097], [13, 4], [65536], [8, 4096 + 17, 1]]) {
         assert.deepEqual(transcript(bytes, sizes), whole);
       }
     });
 
     test(`a ${kind} of QEMU ${version} that breaks off anywhere is truncated`, () => {
-      for (let length = 0; length < bytes.length; length += length < 600 ? 1 : 7919) {
+      for (let length = 0; length < bytes.length; length += length < 600 ? 1 : 30_011) {
         assert.throws(() => transcript(bytes.subarray(0, length)), { code: "GODWIT_STREAM_TRUNCATED" });
       }
     });
