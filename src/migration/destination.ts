@@ -1,4 +1,5 @@
 import { asGodwitError, GodwitError, type GodwitErrorDetails } from "../base/errors.ts";
+import { QmpCommandError } from "../qemu/qmp-errors.ts";
 import type { RunningMachine } from "../qemu/running-machine.ts";
 import { formatVersion } from "../qemu/version.ts";
 import type { MessageByType } from "../wire/index.ts";
@@ -7,7 +8,7 @@ import type { DestinationOptions, DestinationResult } from "./destination/option
 import { QemuReceiver } from "./destination/qemu-receiver.ts";
 import { EventLog } from "./event-log.ts";
 import type { MigrationEvent } from "./events.ts";
-import { Journal } from "./journal.ts";
+import { Journal, type JournalState } from "./journal.ts";
 import { PhaseMachine } from "./phases.ts";
 import { migrationSettingsSchema } from "./settings.ts";
 
@@ -34,7 +35,8 @@ export class DestinationMigration {
   #journal: Journal | null = null;
   #machine: RunningMachine | null = null;
   #data: DestinationData | null = null;
-  #committed = false;
+  /** `asked`: the source waits for our answer. `unknown`: QEMU was told to continue and did not answer. */
+  #commit: "open" | "asked" | "unknown" | "done" = "open";
 
   constructor(options: DestinationOptions) {
     this.#options = options;
@@ -56,7 +58,7 @@ export class DestinationMigration {
     try {
       const receiver = await this.#accept();
       await this.#receive(receiver);
-      return await this.#commit(receiver);
+      return await this.#takeOver(receiver);
     } catch (thrown) {
       return await this.#abandon(thrown);
     } finally {
@@ -184,33 +186,31 @@ export class DestinationMigration {
     return { deviceState: Buffer.concat(chunks), totals };
   }
 
-  async #commit(receiver: QemuReceiver): Promise<DestinationResult> {
+  async #takeOver(receiver: QemuReceiver): Promise<DestinationResult> {
     const { options, signal, migrationId } = this.#parts();
     const { channel, offer } = options;
     await channel.receive("commit", { signal });
-    this.#committed = true;
+    this.#commit = "asked";
     this.#journal!.append("committed");
     let resumedAtEpochMs: number;
     try {
       resumedAtEpochMs = offer.guestPaused ? Date.now() : await receiver.resume();
     } catch (thrown) {
-      this.#committed = false;
+      // Only QEMU's own refusal proves that the guest has not run here, not even for a moment.
+      if (!(thrown instanceof QmpCommandError)) this.#commit = "unknown";
       throw asGodwitError(thrown, "GODWIT_COMMIT_REFUSED", this.#where());
     }
-    this.#journal!.append("running", JSON.stringify({ resumedAtEpochMs }));
+    this.#commit = "done";
+    this.#note("running", JSON.stringify({ resumedAtEpochMs }));
     this.#phases.enter("completed");
     const figures = () => this.#data!.counters;
     try {
-      await channel.send({
-        type: "running",
-        migrationId,
-        resumedAtEpochMs,
-        cpuSeconds: figures().cpuSeconds,
-      });
+      const { cpuSeconds } = figures();
+      await channel.send({ type: "running", migrationId, resumedAtEpochMs, cpuSeconds });
       await channel.receive("release", { timeoutMs: RELEASE_TIMEOUT_MS });
-      this.#journal!.append("released");
-      const { cpuSeconds, receivedBytes } = figures();
-      await channel.send({ type: "released", migrationId, cpuSeconds, receivedBytes });
+      this.#note("released");
+      const { cpuSeconds: allCpuSeconds, receivedBytes } = figures();
+      await channel.send({ type: "released", migrationId, cpuSeconds: allCpuSeconds, receivedBytes });
     } catch (thrown) {
       // The guest is ours and runs; the source asks again if it needs to know.
       const { message } = asGodwitError(thrown, "GODWIT_LINK_LOST");
@@ -221,25 +221,44 @@ export class DestinationMigration {
 
   async #abandon(thrown: unknown): Promise<DestinationResult> {
     const { options, migrationId } = this.#parts();
-    const reason = this.#fatal.signal.aborted && !this.#committed ? this.#fatal.signal.reason : thrown;
+    const reason = this.#commit === "open" && this.#fatal.signal.aborted ? this.#fatal.signal.reason : thrown;
+    const unknown = this.#commit === "unknown";
     const error = asGodwitError(reason, "GODWIT_MIGRATION", {
       ...this.#where(),
-      vmState: "not running at the destination",
+      vmState: unknown
+        ? "in doubt at the destination, stopped at the source"
+        : "not running at the destination",
+      ...(unknown
+        ? { advice: "look at QEMU's log here and at the disks before continuing either copy" }
+        : {}),
     });
-    const afterCommit = this.#journal?.state === "committed";
     await this.#data?.kill();
-    await this.#machine?.kill();
-    // Only with our QEMU gone may the other side be told that it can go on.
-    this.#journal?.append("abandoned", error.message);
-    const say = afterCommit
-      ? options.channel.send({ type: "commit-refused", migrationId, error: error.toJSON() })
-      : this.#machine === null
-        ? options.channel.send({ type: "refused", migrationId, error: error.toJSON() })
-        : options.channel.abort(error.toJSON());
+    if (!unknown) {
+      await this.#machine?.kill();
+      // Only with our QEMU gone may the other side be told that it can go on.
+      this.#note("abandoned", error.message);
+    }
+    const say =
+      this.#commit === "asked"
+        ? options.channel.send({ type: "commit-refused", migrationId, error: error.toJSON() })
+        : this.#machine === null
+          ? options.channel.send({ type: "refused", migrationId, error: error.toJSON() })
+          : options.channel.abort(error.toJSON());
     await say.catch(() => {});
     this.#log.append({ type: "error", error: error.toJSON() });
     if (this.#phases.current !== "failed") this.#phases.enter("failed", error.message);
-    return { outcome: "abandoned", machine: null, error };
+    const machine = unknown && this.#machine?.runs === true ? this.#machine : null;
+    return { outcome: machine === null ? "abandoned" : "running", machine, error };
+  }
+
+  /** Notes what is done already: a full disk can't undo it, and must not end a guest that runs. */
+  #note(state: JournalState, note?: string): void {
+    try {
+      this.#journal?.append(state, note);
+    } catch (thrown) {
+      const { message } = asGodwitError(thrown, "GODWIT_JOURNAL_UNREADABLE");
+      process.emitWarning(`the journal does not take "${state}": ${message}`);
+    }
   }
 
   #fail(error: GodwitError): void {
