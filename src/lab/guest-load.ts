@@ -23,9 +23,17 @@ const STEADY_TIMEOUT_MS = 15_000;
 /** A rate this near to the wanted one is steady: an emulated guest rarely gets nearer. */
 const STEADY_SHARE = 0.9;
 
+/** Filling and checking run at 200 MiB/s; a guest that gets a hundredth of that is still alive. */
+const SLOWEST_BYTES_PER_MS = 2 * 1024 * 1.024;
+
 /** What kernel, initrd and page structures need: filling more would have the kernel look for a victim. */
 const KERNEL_BYTES = 112 * 1024 ** 2;
 const KERNEL_SHARE = 0.04;
+
+/** How long the guest may need to fill or check an amount of memory. */
+export function patienceMs(bytes: number): number {
+  return 120_000 + bytes / SLOWEST_BYTES_PER_MS;
+}
 
 /** Opens the guest's control port for as long as `work` takes: QEMU serves one program at a time. */
 export async function withGuest<Result>(
@@ -53,7 +61,10 @@ export async function loadGuest(
       const usableBytes = load.memoryBytes * (1 - KERNEL_SHARE) - KERNEL_BYTES;
       if (load.freeMemory === "used" && usableBytes > 0) {
         say("the guest uses all its memory once and gives it back");
-        await guest.fillAndFree(Math.floor(usableBytes / 4096) * 4096, waiting);
+        await guest.fillAndFree(Math.floor(usableBytes / 4096) * 4096, {
+          timeoutMs: patienceMs(usableBytes),
+          ...waiting,
+        });
       }
       if (load.holdBytes === 0) return guest.status(waiting);
       say("the guest fills what it holds");

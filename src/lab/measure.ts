@@ -2,7 +2,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import { asGodwitError } from "../base/errors.ts";
 import type { Engine, EngineMove, MoveOptions } from "./engine.ts";
 import type { GuestStatus } from "./guest-answers.ts";
-import { damageOf, type GuestLoad, steady, withGuest } from "./guest-load.ts";
+import { damageOf, type GuestLoad, patienceMs, steady, withGuest } from "./guest-load.ts";
 import type { Hosts } from "./hosts.ts";
 import type { LabResult } from "./lab-result.ts";
 import { machineFacts } from "./machine-facts.ts";
@@ -116,7 +116,10 @@ async function checkGuest({
     return await withGuest(
       engine.controlPath,
       async (guest) => {
-        const waiting = signal === undefined ? {} : { signal };
+        const waiting = {
+          timeoutMs: patienceMs(load.holdBytes),
+          ...(signal === undefined ? {} : { signal }),
+        };
         if (load.holdBytes === 0) await guest.ping(waiting);
         const damage = load.holdBytes === 0 ? null : damageOf(await guest.verify(waiting));
         return { ok: damage === null, damage };
