@@ -2,6 +2,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import { asGodwitError } from "../base/errors.ts";
 import type { Engine, EngineMove, MoveOptions } from "./engine.ts";
 import type { GuestStatus } from "./guest-answers.ts";
+import { GuestControl } from "./guest-control.ts";
 import { damageOf, type GuestLoad, patienceMs, steady, withGuest } from "./guest-load.ts";
 import type { Hosts } from "./hosts.ts";
 import type { LabResult } from "./lab-result.ts";
@@ -36,26 +37,15 @@ export interface Measurement extends MoveOptions {
  * listens, the link counts. A move that fails is a result; only the lab's own failures are thrown.
  */
 export async function measureMove(what: Measurement): Promise<LabResult> {
-  const { hosts, engine, probe, signal, onEvent } = what;
+  const { hosts, engine } = what;
   const direction = engine.where === hosts.a ? "a-to-b" : "b-to-a";
   const machine = machineFacts();
   const before = await checkGuest(what);
   const status = await steadyGuest(what);
-  const noise = await listen(probe, signal);
-  const linkBefore = await hosts.linkBytes();
-  const beginMs = Date.now();
-  const move = await engine.move({
-    ...(signal === undefined ? {} : { signal }),
-    ...(onEvent === undefined ? {} : { onEvent }),
-  });
-  const endMs = Date.now();
-  const linkAfter = await hosts.linkBytes();
-  const client = probe === null ? null : await hearAgain(probe, move, { beginMs, endMs, signal });
+  const { noise, move, beginMs, link, client } = await observe(what);
   const after = move.outcome === "in-doubt" ? null : await checkGuest(what);
-  const aToB = linkAfter.aToB - linkBefore.aToB;
-  const bToA = linkAfter.bToA - linkBefore.bToA;
-  const forwardBytes = direction === "a-to-b" ? aToB : bToA;
-  const backwardBytes = direction === "a-to-b" ? bToA : aToB;
+  const [forwardBytes, backwardBytes] =
+    direction === "a-to-b" ? [link.aToB, link.bToA] : [link.bToA, link.aToB];
   return {
     outcome: move.outcome,
     engine: engine.name,
@@ -77,6 +67,23 @@ export async function measureMove(what: Measurement): Promise<LabResult> {
     hosts: hosts.kind,
     error: move.error,
   };
+}
+
+/** The move itself, between the guest's two checks of itself. */
+async function observe({ hosts, engine, probe, signal, onEvent }: Measurement) {
+  using _held = await holdControl(engine.controlPath, signal);
+  const noise = await listen(probe, signal);
+  const before = await hosts.linkBytes();
+  const beginMs = Date.now();
+  const move = await engine.move({
+    ...(signal === undefined ? {} : { signal }),
+    ...(onEvent === undefined ? {} : { onEvent }),
+  });
+  const endMs = Date.now();
+  const after = await hosts.linkBytes();
+  const link = { aToB: after.aToB - before.aToB, bToA: after.bToA - before.bToA };
+  const client = probe === null ? null : await hearAgain(probe, move, { beginMs, endMs, signal });
+  return { noise, move, beginMs, link, client };
 }
 
 function figuresOf(move: EngineMove) {
@@ -129,6 +136,19 @@ async function checkGuest({
   } catch (error) {
     signal?.throwIfAborted();
     return { ok: false, damage: asGodwitError(error, "GODWIT_LAB_GUEST").message };
+  }
+}
+
+/**
+ * Keeps the guest's control port open: while nobody is connected, the guest's program looks for somebody again and
+ * again, which would be load that nobody asked for.
+ */
+async function holdControl(controlPath: string, signal: AbortSignal | undefined): Promise<Disposable> {
+  try {
+    return await GuestControl.overSerial(controlPath, signal === undefined ? {} : { signal });
+  } catch {
+    signal?.throwIfAborted();
+    return { [Symbol.dispose]: () => {} };
   }
 }
 
