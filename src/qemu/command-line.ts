@@ -143,7 +143,8 @@ function diskArguments(machine: Machine, disk: Disk, index: number, options: Com
     id: `${id}-device`,
     drive: id,
     "write-cache": disk.cache === "writethrough" ? "off" : "on",
-    bootindex: index,
+    // With a kernel of its own the machine boots from that, and QEMU gives its loader the first place.
+    ...(machine.kernel === undefined ? { bootindex: index } : {}),
     ...(disk.serial === undefined ? {} : { serial: disk.serial }),
   };
   return ["-blockdev", JSON.stringify(node), ...device(machine, FIRST_DISK_SLOT + index, properties)];

@@ -2,10 +2,11 @@ import { randomBytes } from "node:crypto";
 import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { verdictOf } from "../../src/agent/verdict.ts";
 import { type QemuVersion, qemuBuild } from "../../src/lab/toolchain.ts";
 import { DestinationMigration, type DestinationResult } from "../../src/migration/destination.ts";
 import { type MigrationSettingsInput, migrationSettingsSchema } from "../../src/migration/settings.ts";
-import { SourceMigration } from "../../src/migration/source.ts";
+import { SourceMigration, type SourceOptions } from "../../src/migration/source.ts";
 import { adoptMachine } from "../../src/qemu/adopt.ts";
 import { type Machine, parseMachine } from "../../src/qemu/machine.ts";
 import type { RunningMachine } from "../../src/qemu/running-machine.ts";
@@ -67,13 +68,18 @@ export class Host {
   }
 
   async #take(channel: ControlChannel): Promise<void> {
-    const offer = await channel.receive("offer").catch(() => null);
+    const offer = await channel.receive(["offer", "inquire"]).catch(() => null);
     if (offer === null) return;
+    if (offer.type === "inquire") {
+      const { migrationId } = offer;
+      await channel.send(await verdictOf(join(this.folder, migrationId), migrationId)).catch(() => {});
+      return;
+    }
     const machineFolder = this.stateOf(offer.vmName);
     const migration = new DestinationMigration({
       channel,
       offer,
-      sourceHost: "127.0.0.1",
+      sourceHost: this.#pair.sourceHost,
       credentials: this.credentials,
       hostName: this.name,
       folder: join(this.folder, offer.migrationId),
@@ -99,23 +105,28 @@ export class Host {
 export class Pair implements AsyncDisposable {
   readonly folder = mkdtempSync(join(tmpdir(), "godwit-pair-"));
   readonly binary: string;
+  /** Where destinations dial the bulk connections of sources. */
+  readonly sourceHost: string;
   readonly a: Host;
   readonly b: Host;
   readonly #machines: RunningMachine[] = [];
 
-  private constructor(binary: string, a: Credentials, b: Credentials) {
+  private constructor(binary: string, sourceHost: string, a: Credentials, b: Credentials) {
     this.binary = binary;
+    this.sourceHost = sourceHost;
     this.a = new Host(this, "alpha", a);
     this.b = new Host(this, "beta", b);
   }
 
-  static async open(version: QemuVersion): Promise<Pair> {
+  /** @param sourceHost another address than loopback's own when a simulated link stands between */
+  static async open(version: QemuVersion, sourceHost = "127.0.0.1"): Promise<Pair> {
     const authority = await createAuthority("test");
     const credentials = async (name: string): Promise<Credentials> => {
       const issued = await issueHost(authority, name, ["127.0.0.1"]);
       return { caPem: authority.certPem, ...issued };
     };
-    const pair = new Pair(qemuBuild(version).binary, await credentials("alpha"), await credentials("beta"));
+    const { binary } = qemuBuild(version);
+    const pair = new Pair(binary, sourceHost, await credentials("alpha"), await credentials("beta"));
     await Promise.all([pair.a.listen(), pair.b.listen()]);
     return pair;
   }
@@ -148,6 +159,7 @@ export class Pair implements AsyncDisposable {
     from: Host,
     to: Pick<Host, "name" | "port">,
     settings: MigrationSettingsInput = {},
+    more: Partial<SourceOptions> = {},
   ): SourceMigration {
     const migrationId = `m-${randomBytes(6).toString("hex")}`;
     return new SourceMigration({
@@ -160,6 +172,7 @@ export class Pair implements AsyncDisposable {
       softwareVersion: "test",
       folder: join(from.folder, migrationId),
       bulkListen: { host: "127.0.0.1" },
+      ...more,
     });
   }
 

@@ -4,11 +4,11 @@ import { GuestMemory } from "../../qemu/guest-memory.ts";
 import type { MemorySource } from "../../qemu/memory-source.ts";
 // From the files themselves: the room's door brings the control channel along, which costs each thread 0.1 s.
 import { BatchEncoder } from "../../wire/bulk/encoder.ts";
+import { pageArea } from "../../wire/bulk/format.ts";
 import { BulkListener } from "../../wire/bulk/listener.ts";
 import { Pacer } from "../../wire/bulk/pacer.ts";
 import type { BulkSender } from "../../wire/bulk/sender.ts";
 import type { Credentials } from "../../wire/index.ts";
-import { BATCH_PAGES } from "../scheduler.ts";
 import { ContentRing } from "./content-ring.ts";
 import type { ConnectionTotals, HeadBlock } from "./source-protocol.ts";
 
@@ -66,7 +66,6 @@ class SenderThread {
   readonly #encoder: BatchEncoder;
   readonly #ring = new ContentRing(input.ringSlots, input.ring);
   readonly #memory = new GuestMemory(input.memory);
-  readonly #pages = Buffer.allocUnsafeSlow(BATCH_PAGES * PAGE_BYTES);
   readonly #tasks: SenderTask[] = [];
   /** Pages of the batches that are written and not yet placed, oldest first. */
   readonly #underWay: number[] = [];
@@ -108,12 +107,13 @@ class SenderThread {
     const bytes = task.pages * PAGE_BYTES;
     // Waiting comes before reading: what is read late is new, and need not go again.
     await this.#sender.drained();
+    const target = this.#sender.buffer()!;
+    // Read to where the frame wants them, so that pages that stay as they are need no copy.
     const contents =
       task.type === "slot"
         ? this.#ring.contents(task.slot)
-        : this.#read(this.#sources[task.block]!, task.runs);
+        : this.#read(this.#sources[task.block]!, task.runs, pageArea(target));
     const runCount = task.runs.length / 2;
-    const target = this.#sender.buffer();
     const frame = this.#encoder.encode(task.block, task.runs, runCount, contents.subarray(0, bytes), target);
     if (task.type === "slot") this.#ring.release(task.slot);
     this.#underWay.push(task.pages);
@@ -132,12 +132,12 @@ class SenderThread {
     this.#sender.write(frame);
   }
 
-  #read(source: number, runs: Uint32Array): Buffer {
+  #read(source: number, runs: Uint32Array, into: Buffer): Buffer {
     let offset = 0;
     for (let run = 0; run < runs.length; run += 2) {
-      offset += this.#memory.read(source, runs[run]!, runs[run + 1]!, this.#pages, offset);
+      offset += this.#memory.read(source, runs[run]!, runs[run + 1]!, into, offset);
     }
-    return this.#pages;
+    return into;
   }
 }
 

@@ -167,10 +167,15 @@ class SourceProcess {
         sender.worker.postMessage(task);
       }
     }
-    if (this.#feedEnded && this.#ledger!.backlogPages() === 0) {
+    // What is dealt need not be waited for: a connection delivers in order, and its totals are checked over there.
+    if (this.#feedEnded && this.#ledger!.owedPages() === 0 && this.#nothingCollected()) {
       this.#closing = true;
       for (const { worker } of this.#senders) worker.postMessage({ type: "end-of-set" } satisfies SenderTask);
     }
+  }
+
+  #nothingCollected(): boolean {
+    return this.#senders.every(({ collected }) => collected.length === 0);
   }
 
   #nextTask(scheduler: Scheduler, connection: number, sender: Sender): SenderTask | null {
