@@ -2,6 +2,7 @@ import { asGodwitError } from "../base/errors.ts";
 import { interruption } from "./interruption.ts";
 import type { LabResult } from "./lab-result.ts";
 import { type LabSettings, readLabSettings } from "./lab-settings.ts";
+import { runInOwnUserNamespace } from "./own-user-namespace.ts";
 import { ProgressLine } from "./progress-line.ts";
 import { comparisonRows, tableText } from "./result-text.ts";
 import { runLab } from "./run.ts";
@@ -18,7 +19,7 @@ const guest = {
   link: "1Gbit/s",
 } as const;
 
-process.exitCode = await demo();
+process.exitCode = (await runInOwnUserNamespace()) ?? (await demo());
 
 /** `npm run demo`; resolves with the exit code. */
 async function demo(): Promise<number> {

@@ -5,6 +5,7 @@ import { interruption } from "./interruption.ts";
 import type { LabResult } from "./lab-result.ts";
 import { type LabSettingsText, readLabSettings } from "./lab-settings.ts";
 import { mediansOf } from "./medians.ts";
+import { runInOwnUserNamespace } from "./own-user-namespace.ts";
 import { ProgressLine } from "./progress-line.ts";
 import { describeResult } from "./result-text.ts";
 import { runLab } from "./run.ts";
@@ -19,7 +20,7 @@ interface OwnOptions {
   readonly probes?: string;
 }
 
-process.exitCode = await main(process.argv.slice(2));
+process.exitCode = (await runInOwnUserNamespace()) ?? (await main(process.argv.slice(2)));
 
 /** `npm run lab -- …`; resolves with the exit code: 0 when all moves completed and all guests are whole. */
 async function main(parameters: readonly string[]): Promise<number> {
