@@ -2,7 +2,7 @@ import { spawn, spawnSync } from "node:child_process";
 import { accessSync, constants } from "node:fs";
 
 /** Set in the program that runs inside, so that it does not try again. */
-const INSIDE = "GODWIT_LAB_OWN_USER_NAMESPACE";
+const INSIDE = "LAB_IN_OWN_USER_NAMESPACE";
 
 const unshareArguments = ["--user", "--map-root-user", "--net", "--mount", "--"];
 
@@ -15,11 +15,12 @@ export async function runInOwnUserNamespace(): Promise<number | null> {
   if (process.env[INSIDE] !== undefined) {
     // The program outside is gone: nobody waits for this one any more.
     process.once("disconnect", () => process.kill(process.pid, "SIGTERM"));
+    process.channel?.unref();
     return null;
   }
   if (process.getuid?.() === 0 || !canMakeTaps() || !canUnshare()) return null;
   // iproute2 keeps its names in /run; inside it is ours alone and goes with us.
-  const words = ["sh", "-c", 'mount -t tmpfs tmpfs /run && exec "$@"', "sh"];
+  const words = ["sh", "-c", 'mount -t tmpfs tmpfs /run && ip link set lo up && exec "$@"', "sh"];
   const child = spawn(
     "unshare",
     [...unshareArguments, ...words, process.execPath, ...process.argv.slice(1)],
