@@ -32,7 +32,7 @@ const KERNEL_SHARE = 0.04;
 
 /** How long the guest may need to fill or check an amount of memory. */
 export function patienceMs(bytes: number): number {
-  return 120_000 + bytes / SLOWEST_BYTES_PER_MS;
+  return 120_000 + Math.ceil(bytes / SLOWEST_BYTES_PER_MS);
 }
 
 /** Opens the guest's control port for as long as `work` takes: QEMU serves one program at a time. */
