@@ -1,6 +1,6 @@
 /**
  * The foundation's figures: Godwit's pre-copy beside stock QEMU and stock QEMU with multifd and zstd, on the same
- * link. Each run is kept as a line of `bench/results/foundation.jsonl`; a run that is there is not made again, so an
+ * link; and what the agents cost in processor time. Each run is kept as a line of `bench/results/foundation.jsonl`; a run that is there is not made again, so an
  * interrupted benchmark goes on where it was. The table is drawn from that file.
  *
  *     node bench/foundation.ts [--repeats 3] [--only TEXT] [--draw]
@@ -11,7 +11,7 @@ import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { z } from "zod";
 import { labResultSchema } from "../src/lab/lab-result.ts";
-import { mediansOf } from "../src/lab/medians.ts";
+import { type LabMedians, mediansOf } from "../src/lab/medians.ts";
 
 const folder = join(import.meta.dirname, "results");
 const resultsPath = join(folder, "foundation.jsonl");
@@ -30,18 +30,8 @@ const engines = {
   ],
 } as const;
 
-const common = [
-  "--memory",
-  "2GiB",
-  "--content",
-  "text",
-  "--hot",
-  "64MiB",
-  "--link",
-  "1Gbit/s",
-  "--qemu",
-  "10.0",
-];
+const guest = ["--memory", "2GiB", "--content", "text", "--free-memory", "untouched", "--qemu", "10.0"];
+const common = [...guest, "--hot", "64MiB", "--link", "1Gbit/s"];
 const lineSchema = z.object({ cell: z.string(), command: z.string(), result: labResultSchema });
 type Line = z.infer<typeof lineSchema>;
 
@@ -61,7 +51,11 @@ writeFileSync(tablePath, table(readLines()));
 process.stdout.write(`${table(readLines())}\n`);
 
 function allCells(): Cell[] {
-  const rows = ["0%", "50%", "75%"].flatMap((hold) => ["0", "60MB/s"].map((dirty) => ({ hold, dirty })));
+  return [...comparisonCells(), ...costCells()];
+}
+
+function comparisonCells(): Cell[] {
+  const rows = ["50%", "75%", "0%"].flatMap((hold) => ["60MB/s", "0"].map((dirty) => ({ hold, dirty })));
   return rows.flatMap(({ hold, dirty }) =>
     Object.entries(engines).map(([engine, options]) => {
       const row = `holds ${hold}, dirties ${dirty}`;
@@ -73,6 +67,27 @@ function allCells(): Cell[] {
         engine,
         options: [...options, ...common, "--hold", held, "--dirty", dirty],
       };
+    }),
+  );
+}
+
+/** A quiet guest that holds half of its memory: what moving a gigabyte costs the agents. */
+function costCells(): Cell[] {
+  return ["1Gbit/s", "unlimited"].flatMap((link) =>
+    ["none", "zstd"].map((compression) => {
+      const row = `link ${link}, compression ${compression}`;
+      const options = [
+        "--engine",
+        "godwit",
+        ...guest,
+        "--hold",
+        "50%",
+        "--link",
+        link,
+        "--compression",
+        compression,
+      ];
+      return { name: `${row}: godwit`, row, engine: "godwit", options };
     }),
   );
 }
@@ -112,41 +127,53 @@ function readLines(): Line[] {
 
 function table(lines: readonly Line[]): string {
   const { machine, versions } = lines[0]?.result ?? {};
-  const head = [
-    "| guest of 2 GiB | engine | runs | total s | downtime ms | pause seen ms | MB on the wire | rounds | agents' CPU s | verified |",
-    "|---|---|---|---|---|---|---|---|---|---|",
-  ];
-  const body = allCells().flatMap((cell) => {
-    const own = lines.filter((line) => line.cell === cell.name).map(({ result }) => result);
-    if (own.length === 0) return [];
-    const { moves, ...of } = mediansOf(own);
-    const cpu =
-      of.cpu.sourceSeconds === null
-        ? ""
-        : `${shown(of.cpu.sourceSeconds, 1)} + ${shown(of.cpu.destinationSeconds, 1)}`;
-    const figures = [
+  return [
+    "# Godwit's pre-copy beside stock QEMU, 1 Gbit/s",
+    "",
+    `Medians. ${machine?.processor}, ${machine?.cores} cores, QEMU ${versions?.qemu} (TCG), Node ${versions?.node}.`,
+    "A guest of 2 GiB holds text-like content; what it does not hold was never used. The total of Godwit includes",
+    "starting the destination's QEMU, that of stock QEMU does not. Pause seen is the client's longest silence around",
+    "the switchover. Raw results with the command of each: `foundation.jsonl`. Made by `node bench/foundation.ts`.",
+    "",
+    "| guest | engine | runs | total s | downtime ms | pause seen ms | MB on the wire | rounds | verified |",
+    "|---|---|---|---|---|---|---|---|---|",
+    ...rows(comparisonCells(), lines, (of) => [
       shown(of.totalMs === null ? null : of.totalMs / 1000, 1),
       shown(of.downtimeMs, 0),
       shown(of.switchoverPauseSeenMs, 0),
       shown(of.bytesOnWire / 1e6, 0),
       String(of.rounds),
-      cpu,
       of.guestVerified === true ? "yes" : "NO",
-    ];
-    return [`| ${cell.row} | ${cell.engine} | ${moves} | ${figures.join(" | ")} |`];
-  });
-  return [
-    "# Godwit's pre-copy beside stock QEMU, 1 Gbit/s",
+    ]),
     "",
-    `Medians. ${machine?.processor}, ${machine?.cores} cores, QEMU ${versions?.qemu} (TCG), Node ${versions?.node}.`,
-    "Free memory had been used before (random content). The total of Godwit includes starting the destination's QEMU,",
-    "that of stock QEMU does not. Pause seen is the client's longest silence around the switchover. Raw results with",
-    "the command of each: `foundation.jsonl`. Made by `node bench/foundation.ts`.",
+    "## What the agents cost",
     "",
-    ...head,
-    ...body,
+    "Processor seconds of both agents with their data processes per GB of guest memory sent; the guest holds 1 GiB",
+    "and is quiet.",
+    "",
+    "| | engine | runs | live s | GB sent | source CPU s/GB | destination CPU s/GB |",
+    "|---|---|---|---|---|---|---|",
+    ...rows(costCells(), lines, (of) => {
+      const gigabytes = (of.pages.sent * 4096) / 1e9;
+      const perGigabyte = (seconds: number | null) => shown(seconds === null ? null : seconds / gigabytes, 2);
+      return [
+        shown(of.liveMs === null ? null : of.liveMs / 1000, 1),
+        shown(gigabytes, 2),
+        perGigabyte(of.cpu.sourceSeconds),
+        perGigabyte(of.cpu.destinationSeconds),
+      ];
+    }),
     "",
   ].join("\n");
+}
+
+function rows(wanted: Cell[], lines: readonly Line[], figures: (of: LabMedians) => string[]): string[] {
+  return wanted.flatMap((cell) => {
+    const own = lines.filter((line) => line.cell === cell.name).map(({ result }) => result);
+    if (own.length === 0) return [];
+    const medians = mediansOf(own);
+    return [`| ${cell.row} | ${cell.engine} | ${medians.moves} | ${figures(medians).join(" | ")} |`];
+  });
 }
 
 function shown(value: number | null, digits: number): string {
