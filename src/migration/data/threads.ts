@@ -8,8 +8,8 @@ export interface ThreadFailure {
 }
 
 /**
- * Starts a thread of a data process from a script beside this one. A thread that throws or ends before `isOver`
- * says that it may is reported like one that told of a failure.
+ * Starts a thread of a data process from a script beside this one. A thread that throws is reported like one that
+ * told of its failure itself, with the code `GODWIT_DATA_THREAD`.
  */
 export function startThread<Notice extends { readonly type: string }>(
   script: string,
