@@ -116,4 +116,6 @@ export type IncomingFactory<Native> = (request: {
   readonly folder: string;
   /** The folder that the VM shall have, empty by now. */
   readonly machineFolder: string;
+  /** Called when the VM is this host's, before the other side reports the end to its user. */
+  readonly arrived: (machine: Native) => Promise<void>;
 }) => IncomingMigration<Native>;

@@ -27,7 +27,7 @@ export function realParts({ config, credentials }: AgentSurroundings): AgentPart
         softwareVersion,
         bulkListen: { host: config.listen, ...(from === 0 ? {} : { ports: [from, to] as const }) },
       }),
-    incoming: ({ channel, offer, remoteAddress, folder, machineFolder }) => {
+    incoming: ({ channel, offer, remoteAddress, folder, machineFolder, arrived }) => {
       const migration = new DestinationMigration({
         channel,
         offer,
@@ -36,6 +36,7 @@ export function realParts({ config, credentials }: AgentSurroundings): AgentPart
         hostName: config.name,
         folder,
         machineFolder,
+        arrived,
         startMachine: (signal) =>
           startMachine(parseMachine(offer.machine), {
             stateFolder: machineFolder,

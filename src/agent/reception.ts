@@ -79,15 +79,18 @@ export class Reception<Native> {
       await desk.receive(migrationId, vmName, peer.commonName, async (folder, watch) => {
         begun = true;
         log.info({ migration: migrationId, vm: vmName }, "a VM is coming");
+        let isHere = false;
+        const arrived = async (machine: Native) => {
+          await registry.settle(vmName, { as: "here", handle: this.#options.handleOf(machine) });
+          isHere = true;
+        };
+        const machineFolder = registry.folderOf(vmName);
         const migration = this.#options.incoming({
-          channel,
-          offer,
-          remoteAddress,
-          folder,
-          machineFolder: registry.folderOf(vmName),
+          ...{ channel, offer, remoteAddress, folder, machineFolder, arrived },
         });
         watch(migration);
-        return await this.#settle(vmName, migration, log.child({ migration: migrationId, vm: vmName }));
+        const ownLog = log.child({ migration: migrationId, vm: vmName });
+        return await this.#settle(vmName, migration, () => isHere, ownLog);
       });
     } catch (thrown) {
       const error = asGodwitError(thrown, "GODWIT_INTERNAL", {
@@ -152,13 +155,18 @@ export class Reception<Native> {
     }
   }
 
-  async #settle(name: string, migration: IncomingMigration<Native>, log: Logger): Promise<Outcome> {
+  async #settle(
+    name: string,
+    migration: IncomingMigration<Native>,
+    isHere: () => boolean,
+    log: Logger,
+  ): Promise<Outcome> {
     const { registry, handleOf } = this.#options;
     const result = await migration.run();
     log.info({ outcome: result.outcome, err: "error" in result ? result.error : undefined }, "arrival ended");
     switch (result.outcome) {
       case "arrived":
-        await registry.settle(name, { as: "here", handle: handleOf(result.machine) });
+        if (!isHere()) await registry.settle(name, { as: "here", handle: handleOf(result.machine) });
         return "completed";
       case "failed":
         await registry.settle(name, { as: "absent" });

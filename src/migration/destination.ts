@@ -209,6 +209,7 @@ export class DestinationMigration {
       await channel.send({ type: "running", migrationId, resumedAtEpochMs, cpuSeconds });
       await channel.receive("release", { timeoutMs: RELEASE_TIMEOUT_MS });
       this.#note("released");
+      await options.arrived?.(this.#machine!);
       const { cpuSeconds: allCpuSeconds, receivedBytes } = figures();
       await channel.send({ type: "released", migrationId, cpuSeconds: allCpuSeconds, receivedBytes });
     } catch (thrown) {

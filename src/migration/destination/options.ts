@@ -16,6 +16,8 @@ export interface DestinationOptions {
   readonly machineFolder: string;
   /** Starts the machine of the offer, waiting for its migration and paused after it. */
   readonly startMachine: (signal: AbortSignal) => Promise<RunningMachine>;
+  /** Told when the guest is ours and the source has let go of it, before the source is told the end. */
+  readonly arrived?: ((machine: RunningMachine) => Promise<void>) | undefined;
 }
 
 /** How an incoming migration ended, seen from here. */
