@@ -27,6 +27,7 @@ test("a helper answers calls, refuses unknown ones and is gone after its end", a
   assert.deepEqual(await helper.call("traffic"), {
     forwardBytes: 0,
     backwardBytes: 0,
+    heldBytes: 0,
     connections: 0,
     openConnections: 0,
   });

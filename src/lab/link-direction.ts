@@ -3,6 +3,7 @@ import { PreciseAlarm } from "./precise-alarm.ts";
 /** What travels: bytes, or what else happens at the far end at its time (end of stream, a new connection …). */
 interface Parcel {
   readonly dueAt: number;
+  readonly amount: number;
   readonly deliver: () => void;
 }
 
@@ -15,7 +16,7 @@ export class LinkDirection {
   /** Null: the link adds no time for the amount. */
   bytesPerSecond: number | null;
   #freeAt = 0;
-  #lastDueAt = 0;
+  #heldBytes = 0;
   #cut = false;
   readonly #parcels: Parcel[] = [];
   #head = 0;
@@ -31,13 +32,13 @@ export class LinkDirection {
     const now = performance.now();
     const transmitMs = this.bytesPerSecond === null ? 0 : (amount / this.bytesPerSecond) * 1000;
     this.#freeAt = Math.max(now, this.#freeAt) + transmitMs;
-    const dueAt = Math.max(this.#lastDueAt, this.#freeAt + this.latencyMs);
-    this.#lastDueAt = dueAt;
+    const dueAt = this.#freeAt + this.latencyMs;
     if (dueAt <= now && this.#head === this.#parcels.length && !this.#cut) {
       deliver();
       return;
     }
-    this.#parcels.push({ dueAt, deliver });
+    this.#parcels.push({ dueAt, amount, deliver });
+    this.#heldBytes += amount;
     this.#arm();
   }
 
@@ -57,7 +58,13 @@ export class LinkDirection {
   close(): void {
     this.#parcels.length = 0;
     this.#head = 0;
+    this.#heldBytes = 0;
     this.#alarm.clear();
+  }
+
+  /** Bytes under way. */
+  get heldBytes(): number {
+    return this.#heldBytes;
   }
 
   #arm(): void {
@@ -70,6 +77,7 @@ export class LinkDirection {
       const next = this.#parcels[this.#head];
       if (next === undefined || next.dueAt > now || this.#cut) break;
       this.#head += 1;
+      this.#heldBytes -= next.amount;
       next.deliver();
     }
     if (this.#head > 1024 && this.#head * 2 > this.#parcels.length) {

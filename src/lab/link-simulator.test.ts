@@ -3,6 +3,7 @@ import { once } from "node:events";
 import { connect, createServer, type Socket } from "node:net";
 import { after, test } from "node:test";
 import { type LinkQuality, LinkSimulator } from "./link-simulator.ts";
+import { LARGEST_WINDOW_BYTES } from "./simulated-connection.ts";
 
 interface FarEnd extends AsyncDisposable {
   readonly port: number;
@@ -140,14 +141,11 @@ test("a stalled link holds the sender back instead of filling memory", async () 
   const near = await open();
   await end.accept();
   simulator.cut("stall");
-  const chunk = Buffer.alloc(1024 * 1024);
-  let written = 0;
-  while (written < 256 && near.write(chunk)) written += 1;
-  for (; written < 256; written += 1) {
-    near.write(chunk);
-    if ((await Promise.race([once(near, "drain"), quiet(200)])) === "quiet") break;
-  }
-  assert.ok(written < 64, `${written} MiB were taken`);
+  near.write(Buffer.alloc(64 * 1024 * 1024));
+  while (simulator.traffic().heldBytes < LARGEST_WINDOW_BYTES) await quiet(5);
+  await quiet(200);
+  const { heldBytes } = simulator.traffic();
+  assert.ok(heldBytes < LARGEST_WINDOW_BYTES + 1024 * 1024, `${heldBytes} bytes are held`);
 });
 
 test("a link cut with reset ends its connections with RST, refuses new ones and takes them after", async () => {

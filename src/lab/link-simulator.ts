@@ -37,6 +37,8 @@ export interface SimulatedTraffic {
   /** Payload delivered forwards and backwards; no headers. */
   readonly forwardBytes: number;
   readonly backwardBytes: number;
+  /** Payload that is under way now, of both directions. */
+  readonly heldBytes: number;
   /** Connections ever taken. */
   readonly connections: number;
   /** Connections open now. */
@@ -124,6 +126,7 @@ export class LinkSimulator {
     return {
       forwardBytes: this.#passed.forward,
       backwardBytes: this.#passed.backward,
+      heldBytes: this.#forward.heldBytes + this.#backward.heldBytes,
       connections: this.#connections,
       openConnections: this.#conversations.size,
     };

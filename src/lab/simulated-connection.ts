@@ -7,7 +7,7 @@ const SLACK_BYTES = 256 * 1024;
 const SLACK_MS = 5;
 
 /** The most that one direction of a connection keeps: 10 Gbit/s times 10 ms, so that delay is never the limit. */
-const LARGEST_WINDOW_BYTES = 12_500_000;
+export const LARGEST_WINDOW_BYTES = 12_500_000;
 
 /** One connection through the simulator. */
 export interface Conversation {
