@@ -13,6 +13,9 @@ import type { SourceData } from "./data.ts";
 import type { SourceOptions } from "./options.ts";
 import { QemuSender } from "./qemu-sender.ts";
 
+/** Failures of the data process that are mostly the trace of another one. */
+const TRACES = ["GODWIT_BULK_", "GODWIT_STREAM_TRUNCATED", "GODWIT_GUEST_MEMORY"];
+
 /** The other side ends its QEMU before it says why it gave up; that takes a second at most. */
 const PEER_REASON_TIMEOUT_MS = 3_000;
 
@@ -76,10 +79,11 @@ export class SourceRun {
 
   /**
    * Ends the migration because the data process said so. A broken bulk connection is mostly the trace of a failure
-   * at the other side, which says on the control channel what it really was.
+   * at the other side, which says on the control channel what it really was; a torn stream and memory that can't be
+   * read any more are the trace of a QEMU that has just died, which its monitor tells.
    */
   failByData(error: GodwitError): void {
-    if (!error.code.startsWith("GODWIT_BULK_") || this.channel === null) {
+    if (this.channel === null || !TRACES.some((prefix) => error.code.startsWith(prefix))) {
       this.fail(error);
       return;
     }
