@@ -13,7 +13,12 @@ const stages: readonly Stage[] = [
   { name: "rules", commands: [[...testRun, "scripts/**/*.test.ts"]] },
   { name: "unit", commands: [[...testRun, "src/**/*.test.ts"]] },
   // One file at a time: each has QEMUs of its own, and two cores are all that may be there.
-  { name: "system", commands: [[...testRun, "--test-concurrency=1", "test/**/*.test.ts"]] },
+  {
+    name: "system",
+    commands: [
+      [...testRun, "--test-concurrency=1", "--test-timeout=300000", "--test-force-exit", "test/**/*.test.ts"],
+    ],
+  },
 ];
 
 const names = stages.map(({ name }) => name).join(", ");

@@ -73,6 +73,7 @@ for (const mode of ["stall", "reset", "blackhole"] satisfies CutMode[]) {
     await using all = await scene();
     const { pair, link, machine } = all;
     const migration = all.migration(2_000);
+    const abandoned = pair.b.nextResult();
     const end = migration.onEvent((event) => {
       if (event.type !== "progress") return;
       end();
@@ -85,6 +86,7 @@ for (const mode of ["stall", "reset", "blackhole"] satisfies CutMode[]) {
     assert.equal(report.error?.vmState, "running at the source");
     await assertWhole(machine);
     link.restore();
+    assert.equal((await abandoned).outcome, "abandoned");
     const result = pair.b.nextResult();
     const again = await all.migration(60_000).run();
     assert.equal(again.outcome, "completed", JSON.stringify(again.error));

@@ -70,7 +70,8 @@ static ssize_t read_some(int file, char *bytes, size_t room)
 	if (length > 0)
 		return length;
 	poll(&poll_file, 1, -1);
-	if (!(poll_file.revents & POLLIN))
+	/* While no host program is connected, Linux reports POLLIN and POLLHUP at once, again and again. */
+	if (!(poll_file.revents & POLLIN) || (poll_file.revents & POLLHUP))
 		usleep(RETRY_US);
 	return poll_file.revents & POLLHUP ? 0 : -1;
 }
