@@ -34,7 +34,7 @@ test("after the first pass reading follows the backlog under the gate", () => {
   const ledger = ledgerWithListed(PAGES);
   const scheduler = new Scheduler(ledger, 1, "ascending");
   assert.equal(allowedBytes(ledger, 1024), 0);
-  while (ledger.backlogPages() > 1000) ledger.arrived(scheduler.take(0)!.pages);
+  while (ledger.backlogPages() > 512) ledger.arrived(scheduler.take(0)!.pages);
   const allowed = allowedBytes(ledger, 1024);
   assert.ok(allowed > 0 && allowed <= (1024 - ledger.backlogPages()) * 4104);
 });
@@ -67,7 +67,7 @@ test("a feed thread that waits at the gate goes on when pages leave", async () =
   messages.push(await next());
   const answer = next();
   const scheduler = new Scheduler(ledger, 1, "ascending");
-  while (ledger.backlogPages() > 1000) ledger.arrived(scheduler.take(0)!.pages);
+  while (ledger.backlogPages() > 512) ledger.arrived(scheduler.take(0)!.pages);
   gate.drained();
   messages.push(await answer);
   assert.equal(messages[0], "waiting");

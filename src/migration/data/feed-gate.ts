@@ -18,6 +18,12 @@ const CONTENT_RECORD_BYTES = 4096 + 8;
 const ZERO_RECORD_BYTES = 9;
 
 /**
+ * Room under the gate below which reading waits for more: each read wakes the scheduler, which looks through its
+ * bitmaps, and page by page that costs more than all the rest.
+ */
+const LEAST_ROOM_PAGES = 128;
+
+/**
  * What QEMU may have written ahead of our reading: its own buffer and the unix socket's (208 KiB by default),
  * rounded up. While more than this remains of its first pass, it can't have come to the end.
  */
@@ -86,5 +92,5 @@ export function allowedBytes(ledger: Ledger | null, gatePages: number): number {
   const safe = unlisted * ZERO_RECORD_BYTES - WRITTEN_AHEAD_BYTES;
   if (safe > CONTENT_RECORD_BYTES) return Math.min(READ_BYTES, safe);
   const room = gatePages - ledger.owedPages();
-  return room <= 0 ? 0 : Math.min(READ_BYTES, room * CONTENT_RECORD_BYTES);
+  return room < LEAST_ROOM_PAGES ? 0 : Math.min(READ_BYTES, room * CONTENT_RECORD_BYTES);
 }
