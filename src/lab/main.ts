@@ -1,6 +1,7 @@
 import { appendFileSync } from "node:fs";
 import { Command, CommanderError } from "commander";
 import { asGodwitError, GodwitError } from "../base/errors.ts";
+import type { MigrationEvent } from "../migration/events.ts";
 import { interruption } from "./interruption.ts";
 import type { LabResult } from "./lab-result.ts";
 import { type LabSettingsText, readLabSettings } from "./lab-settings.ts";
@@ -18,6 +19,7 @@ interface OwnOptions {
   readonly json?: boolean;
   readonly keep?: string;
   readonly probes?: string;
+  readonly events?: string;
 }
 
 process.exitCode = (await runInOwnUserNamespace()) ?? (await main(process.argv.slice(2)));
@@ -73,11 +75,12 @@ function migrateOptions(command: Command): Command {
     .option("--repeat <count>", "do it all so often; the last line then has the medians", "1")
     .option("--json", "results only, each as a line of JSON")
     .option("--keep <file>", "append each result to this file as a line of JSON")
-    .option("--probes <file>", "write each probe of the client into this file");
+    .option("--probes <file>", "write each probe of the client into this file")
+    .option("--events <file>", "append each event of the migrations to this file as a line of JSON");
 }
 
 async function migrate(options: LabSettingsText & OwnOptions): Promise<number> {
-  const { repeat, json, keep, probes, ...text } = options;
+  const { repeat, json, keep, probes, events, ...text } = options;
   const settings = readLabSettings(text);
   const times = Number(repeat);
   if (!Number.isInteger(times) || times < 1 || times > MOST_REPEATS) {
@@ -93,13 +96,18 @@ async function migrate(options: LabSettingsText & OwnOptions): Promise<number> {
     if (json !== true) process.stdout.write(`${describeResult(result)}\n`);
     else process.stdout.write(`${JSON.stringify(result)}\n`);
   };
+  const onEvent = (event: MigrationEvent) => {
+    if (events !== undefined) appendFileSync(events, `${JSON.stringify(event)}\n`);
+    if (json !== true) line.show(event);
+  };
   try {
     for (let run = 1; run <= times; run += 1) {
       if (times > 1 && json !== true) line.say(`run ${run} of ${times}`);
       await runLab(settings, {
         signal: interrupted.signal,
         onResult,
-        ...(json === true ? {} : { say: (said) => line.say(said), onEvent: (event) => line.show(event) }),
+        onEvent,
+        ...(json === true ? {} : { say: (said) => line.say(said) }),
         ...(probes === undefined ? {} : { probeFile: probes }),
       });
     }

@@ -6,6 +6,12 @@ const GROUP_PAGES = 512;
 /** Pages of one batch: 1 MiB, where compression and TLS have lost their cost per call (`docs/limits.md`). */
 export const BATCH_PAGES = 256;
 
+/**
+ * Pages of one batch once the first pass is over: what is under way then lengthens the pause, and a fourth of it is
+ * still enough for every stage to have its batch.
+ */
+export const LATE_BATCH_PAGES = 64;
+
 /** The connection that all contents of a page take. */
 export function connectionOf(page: number, connections: number): number {
   return Math.floor(page / GROUP_PAGES) % connections;
@@ -34,6 +40,7 @@ export class Scheduler {
   readonly #connections: number;
   readonly #order: PageOrder;
   readonly #scratch = new Uint32Array(2 * BATCH_PAGES);
+  #batchPages = BATCH_PAGES;
   readonly #cursors: { block: number; page: number }[];
 
   constructor(ledger: Ledger, connections: number, order: PageOrder) {
@@ -41,6 +48,11 @@ export class Scheduler {
     this.#connections = connections;
     this.#order = order;
     this.#cursors = Array.from({ length: connections }, () => ({ block: 0, page: 0 }));
+  }
+
+  /** Batches hold so many pages at most from now on; {@link BATCH_PAGES} at the beginning. */
+  setBatchPages(pages: number): void {
+    this.#batchPages = Math.min(pages, BATCH_PAGES);
   }
 
   /** Takes the next batch for a connection out of `owed`, or null when there is nothing for it now. */
@@ -74,13 +86,13 @@ export class Scheduler {
     let runCount = 0;
     let pages = 0;
     let page = from;
-    while (pages < BATCH_PAGES && page < block.pages) {
+    while (pages < this.#batchPages && page < block.pages) {
       page = block.owed.next(page, block.pages, filter);
       if (page < 0) break;
       const groupEnd = Math.min(block.pages, (Math.floor(page / GROUP_PAGES) + 1) * GROUP_PAGES);
       if (connectionOf(page, this.#connections) === connection) {
         const into = this.#scratch.subarray(2 * runCount);
-        const runs = block.owed.takeRuns(page, groupEnd, BATCH_PAGES - pages, into, filter);
+        const runs = block.owed.takeRuns(page, groupEnd, this.#batchPages - pages, into, filter);
         for (let run = 0; run < runs; run++) {
           pages += into[2 * run + 1]!;
           page = into[2 * run]! + into[2 * run + 1]!;

@@ -3,7 +3,7 @@ import { asGodwitError, type ErrorRecord } from "../../base/errors.ts";
 import { GuestMemory } from "../../qemu/guest-memory.ts";
 import type { MemorySource } from "../../qemu/memory-source.ts";
 // From the files themselves: the room's door brings the control channel along, which costs each thread 0.1 s.
-import { BatchEncoder } from "../../wire/bulk/encoder.ts";
+import { BatchEncoder, type SendingStage } from "../../wire/bulk/encoder.ts";
 import { pageArea } from "../../wire/bulk/format.ts";
 import { BulkListener } from "../../wire/bulk/listener.ts";
 import { Pacer } from "../../wire/bulk/pacer.ts";
@@ -37,6 +37,7 @@ export type SenderTask =
       readonly pages: number;
       readonly slot: number;
     }
+  | { readonly type: "stage"; readonly stage: SendingStage }
   | { readonly type: "end-of-set" };
 
 /** What a sender thread tells. */
@@ -83,6 +84,10 @@ class SenderThread {
   }
 
   add(task: SenderTask): void {
+    if (task.type === "stage") {
+      this.#encoder.setStage(task.stage);
+      return;
+    }
     this.#tasks.push(task);
     if (!this.#working) this.#work().catch(fail);
   }
@@ -96,7 +101,7 @@ class SenderThread {
         await this.#send(this.#encoder.endOfSet(0));
         const { totals } = this.#encoder;
         tell({ type: "totals", totals, bytesOnWire: this.#sender.bytesOnWire });
-      } else {
+      } else if (task.type !== "stage") {
         await this.#sendBatch(task);
       }
     }
@@ -122,6 +127,7 @@ class SenderThread {
 
   #placed(batches: number): void {
     let pages = 0;
+    this.#encoder.arrived(batches - this.#placedBatches);
     for (; this.#placedBatches < batches; this.#placedBatches++) pages += this.#underWay.shift()!;
     const { zeroPages } = this.#encoder.totals;
     tell({ type: "placed", batches, pages, zeroPages, bytesOnWire: this.#sender.bytesOnWire });

@@ -1,8 +1,9 @@
 import type { Worker } from "node:worker_threads";
 import { asGodwitError, type ErrorRecord } from "../../base/errors.ts";
+import type { SendingStage } from "../../wire/bulk/encoder.ts";
 import { Pacer } from "../../wire/bulk/pacer.ts";
 import { Ledger } from "../ledger.ts";
-import { Scheduler } from "../scheduler.ts";
+import { BATCH_PAGES, LATE_BATCH_PAGES, Scheduler } from "../scheduler.ts";
 import type { CollectedBatch } from "./content-collector.ts";
 import { ContentRing } from "./content-ring.ts";
 import { FeedGate } from "./feed-gate.ts";
@@ -19,6 +20,8 @@ const RING_SLOTS = 16;
 
 /** How often the agent is told the counters: it asks its strategy as often. */
 const COUNTERS_INTERVAL_MS = 50;
+
+type BatchTask = Extract<SenderTask, { pages: number }>;
 
 interface Sender {
   readonly worker: Worker;
@@ -44,6 +47,7 @@ class SourceProcess {
   #feedEnded = false;
   #settledPages = 0;
   #closing = false;
+  #stage: SendingStage = "bulk";
 
   constructor(start: Start) {
     this.#start = start;
@@ -67,8 +71,10 @@ class SourceProcess {
   }
 
   command(command: SourceCommand): void {
-    if (command.type === "open-gate") this.#gate.setGatePages(-1);
-    else if (command.type === "set-bandwidth") this.#pacer.setRate(command.bytesPerSecond);
+    if (command.type === "open-gate") {
+      this.#gate.setGatePages(-1);
+      this.#enter("stopped");
+    } else if (command.type === "set-bandwidth") this.#pacer.setRate(command.bytesPerSecond);
   }
 
   #startSender(connection: number): void {
@@ -90,7 +96,7 @@ class SourceProcess {
     );
     this.#senders.push({
       worker,
-      window: new SendWindow(),
+      window: new SendWindow(BATCH_PAGES),
       collected: [],
       bytesOnWire: 0,
       zeroPages: 0,
@@ -163,7 +169,7 @@ class SourceProcess {
       while (sender.window.isOpen) {
         const task = this.#nextTask(scheduler, connection, sender);
         if (task === null) break;
-        sender.window.dealt(performance.now());
+        sender.window.dealt(task.pages, performance.now());
         sender.worker.postMessage(task);
       }
     }
@@ -178,7 +184,7 @@ class SourceProcess {
     return this.#senders.every(({ collected }) => collected.length === 0);
   }
 
-  #nextTask(scheduler: Scheduler, connection: number, sender: Sender): SenderTask | null {
+  #nextTask(scheduler: Scheduler, connection: number, sender: Sender): BatchTask | null {
     const collected = sender.collected.shift();
     if (collected !== undefined) {
       const { block, runs, pages, slot } = collected;
@@ -211,6 +217,19 @@ class SourceProcess {
       cpuSeconds: (usage.user + usage.system) / 1e6,
     };
     tell({ type: "counters", counters });
+    if (counters.firstPassDone) this.#useSmallBatches();
+  }
+
+  #enter(stage: SendingStage): void {
+    if (stage === this.#stage || this.#stage === "stopped") return;
+    this.#stage = stage;
+    for (const { worker } of this.#senders) worker.postMessage({ type: "stage", stage } satisfies SenderTask);
+  }
+
+  #useSmallBatches(): void {
+    this.#enter("late");
+    this.#scheduler!.setBatchPages(LATE_BATCH_PAGES);
+    for (const { window } of this.#senders) window.setBatchPages(LATE_BATCH_PAGES);
   }
 }
 

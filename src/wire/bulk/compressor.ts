@@ -34,6 +34,7 @@ export class Compressor {
       return undefined;
     }
     this.#options.pledgedSrcSize = contents.length;
+    this.#options.chunkSize = boundOf(contents.length);
     const compressed = zstdCompressSync(contents, this.#options);
     this.#doubtful = compressed.length > contents.length * (1 - WORTHWHILE_SAVING);
     return this.#doubtful ? undefined : compressed;
@@ -63,8 +64,13 @@ function options(level: number, bytes: number): ZstdOptions {
       ? { [constants.ZSTD_c_windowLog]: 20, [constants.ZSTD_c_hashLog]: 15, [constants.ZSTD_c_minMatch]: 5 }
       : {};
   return {
-    chunkSize: bytes + (bytes >> 8) + 1024,
+    chunkSize: boundOf(bytes),
     pledgedSrcSize: bytes,
     params: { [constants.ZSTD_c_compressionLevel]: level, [constants.ZSTD_c_checksumFlag]: 1, ...tuned },
   };
+}
+
+/** At least what zstd may make of so many bytes. */
+function boundOf(bytes: number): number {
+  return bytes + (bytes >> 8) + 1024;
 }

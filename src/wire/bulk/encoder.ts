@@ -18,6 +18,7 @@ import {
   TYPE_END_OF_SET,
   TYPE_GOODBYE,
 } from "./format.ts";
+import { ArrivalRate, LateChoice } from "./late-choice.ts";
 import type { LinkMeter } from "./link-meter.ts";
 import { isZeroPage } from "./zero.ts";
 
@@ -40,10 +41,22 @@ export interface EncoderCounters extends BulkTotals {
   readonly compressedBatches: number;
 }
 
+/**
+ * What a batch is part of. `bulk`: bytes count. `late`: pages that go again while the guest writes, so that speed
+ * counts. `stopped`: the guest stands still, and the processor that it leaves is there for compression.
+ */
+export type SendingStage = "bulk" | "late" | "stopped";
+
 /** Turns pages into bulk frames, for one connection. Allocates nothing per page. */
 export class BatchEncoder {
   readonly #compressor: Compressor;
   readonly #choice: CompressionChoice;
+  readonly #mode: CompressionMode;
+  readonly #bulkRate = new ArrivalRate();
+  /** Of the batches that left and have not arrived, oldest first. */
+  readonly #underWay: { readonly bytes: number; readonly compressed: boolean }[] = [];
+  #late: LateChoice | null = null;
+  #stage: SendingStage = "bulk";
   readonly #own = Buffer.allocUnsafeSlow(MAXIMUM_FRAME_BYTES);
   readonly #prefix = Buffer.alloc(PREFIX_BYTES);
   readonly #bitmap = Buffer.alloc(MAXIMUM_BITMAP_BYTES);
@@ -57,7 +70,29 @@ export class BatchEncoder {
 
   constructor(options: EncoderOptions = {}) {
     this.#compressor = new Compressor(options.level ?? DEFAULT_ZSTD_LEVEL);
-    this.#choice = new CompressionChoice(options.compression ?? "zstd", options.meter);
+    this.#mode = options.compression ?? "zstd";
+    this.#choice = new CompressionChoice(this.#mode, options.meter);
+  }
+
+  /** What the next batches are part of; with `auto` compression follows it. */
+  setStage(stage: SendingStage): void {
+    if (stage === "late" && this.#mode === "auto")
+      this.#late ??= new LateChoice(this.#bulkRate.bytesPerSecond);
+    this.#stage = stage;
+  }
+
+  /** The oldest of the batches made so far have arrived: what `auto` learns from. */
+  arrived(batches: number, nowMs = performance.now()): void {
+    let bytes = 0;
+    let compressed = false;
+    for (let batch = 0; batch < batches; batch += 1) {
+      const oldest = this.#underWay.shift();
+      bytes += oldest?.bytes ?? 0;
+      compressed = oldest?.compressed ?? false;
+    }
+    const more = this.#underWay.length > 0;
+    if (this.#late === null) this.#bulkRate.arrived(bytes, more, nowMs);
+    else this.#late.arrived(bytes, compressed, more, nowMs);
   }
 
   get totals(): BulkTotals {
@@ -99,6 +134,7 @@ export class BatchEncoder {
     const prefixBytes = runEnd + this.#bitmap.copy(prefix, runEnd, 0, bitmapBytes);
     const contentBytes = (pageCount - zeroCount) * PAGE_BYTES;
 
+    if (this.#mode === "auto") (this.#late ?? this.#bulkRate).left(performance.now());
     let contentCrc = 0;
     let compressed: Buffer | undefined;
     if (contentBytes > 0) {
@@ -136,6 +172,9 @@ export class BatchEncoder {
     this.#contentBytes += contentBytes;
     this.#frameBytes += prefixBytes + payloadBytes;
     if (compressed !== undefined) this.#compressedBatches += 1;
+    if (this.#mode === "auto") {
+      this.#underWay.push({ bytes: contentBytes, compressed: compressed !== undefined });
+    }
     return target.subarray(PREFIX_BYTES - prefixBytes, PREFIX_BYTES + payloadBytes);
   }
 
@@ -196,7 +235,11 @@ export class BatchEncoder {
   }
 
   #compress(contents: Buffer): Buffer | undefined {
-    if (!this.#choice.wantsCompression()) {
+    const wanted =
+      this.#stage === "late" && this.#late !== null
+        ? this.#late.compressing
+        : this.#choice.wantsCompression();
+    if (!wanted) {
       this.#choice.stored(contents.length);
       return undefined;
     }
