@@ -3,7 +3,7 @@ import { asGodwitError, type ErrorRecord } from "../../base/errors.ts";
 import { GuestMemory } from "../../qemu/guest-memory.ts";
 import type { MemorySource } from "../../qemu/memory-source.ts";
 // From the files themselves: the room's door brings the control channel along, which costs each thread 0.1 s.
-import { BatchEncoder, type SendingStage } from "../../wire/bulk/encoder.ts";
+import { BatchEncoder } from "../../wire/bulk/encoder.ts";
 import { pageArea } from "../../wire/bulk/format.ts";
 import { BulkListener } from "../../wire/bulk/listener.ts";
 import { Pacer } from "../../wire/bulk/pacer.ts";
@@ -37,7 +37,7 @@ export type SenderTask =
       readonly pages: number;
       readonly slot: number;
     }
-  | { readonly type: "stage"; readonly stage: SendingStage }
+  | { readonly type: "late"; readonly late: boolean }
   | { readonly type: "end-of-set" };
 
 /** What a sender thread tells. */
@@ -59,6 +59,9 @@ export type SenderNotice =
 
 const PAGE_BYTES = 4096;
 
+/** One batch crosses, one is placed: a link with fewer under way may run dry before the next is compressed. */
+const BUSY_LINK_BATCHES = 2;
+
 const input = workerData as SenderInput;
 
 /** Owns one bulk connection: reads pages, packs them, writes them. No page crosses to another thread. */
@@ -73,6 +76,7 @@ class SenderThread {
   #sources: number[] = [];
   #placedBatches = 0;
   #working = false;
+  #late = false;
 
   constructor(sender: BulkSender) {
     this.#sender = sender;
@@ -84,8 +88,8 @@ class SenderThread {
   }
 
   add(task: SenderTask): void {
-    if (task.type === "stage") {
-      this.#encoder.setStage(task.stage);
+    if (task.type === "late") {
+      this.#late = task.late;
       return;
     }
     this.#tasks.push(task);
@@ -101,7 +105,7 @@ class SenderThread {
         await this.#send(this.#encoder.endOfSet(0));
         const { totals } = this.#encoder;
         tell({ type: "totals", totals, bytesOnWire: this.#sender.bytesOnWire });
-      } else if (task.type !== "stage") {
+      } else if (task.type !== "late") {
         await this.#sendBatch(task);
       }
     }
@@ -118,6 +122,7 @@ class SenderThread {
       task.type === "slot"
         ? this.#ring.contents(task.slot)
         : this.#read(this.#sources[task.block]!, task.runs, pageArea(target));
+    this.#encoder.hurried = this.#late && this.#linkRunsDry();
     const runCount = task.runs.length / 2;
     const frame = this.#encoder.encode(task.block, task.runs, runCount, contents.subarray(0, bytes), target);
     if (task.type === "slot") this.#ring.release(task.slot);
@@ -125,9 +130,17 @@ class SenderThread {
     this.#sender.write(frame);
   }
 
+  /**
+   * In the late rounds each millisecond saved is less that the guest dirties meanwhile. Batches that wait here wait
+   * for the processor, those under way for the link: compressing costs no time while the link has work, and where it
+   * would run dry a batch goes as it is. So both are kept busy, which neither way alone does.
+   */
+  #linkRunsDry(): boolean {
+    return this.#underWay.length < Math.max(BUSY_LINK_BATCHES, this.#tasks.length);
+  }
+
   #placed(batches: number): void {
     let pages = 0;
-    this.#encoder.arrived(batches - this.#placedBatches);
     for (; this.#placedBatches < batches; this.#placedBatches++) pages += this.#underWay.shift()!;
     const { zeroPages } = this.#encoder.totals;
     tell({ type: "placed", batches, pages, zeroPages, bytesOnWire: this.#sender.bytesOnWire });

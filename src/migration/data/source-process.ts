@@ -1,12 +1,11 @@
 import type { Worker } from "node:worker_threads";
 import { asGodwitError, type ErrorRecord } from "../../base/errors.ts";
-import type { SendingStage } from "../../wire/bulk/encoder.ts";
 import { Pacer } from "../../wire/bulk/pacer.ts";
 import { Ledger } from "../ledger.ts";
 import { BATCH_PAGES, LATE_BATCH_PAGES, Scheduler } from "../scheduler.ts";
 import type { CollectedBatch } from "./content-collector.ts";
 import { ContentRing } from "./content-ring.ts";
-import { FeedGate } from "./feed-gate.ts";
+import { FeedGate, GATE_OPEN } from "./feed-gate.ts";
 import type { FeedInput, FeedNotice } from "./feed-thread.ts";
 import { SendWindow } from "./send-window.ts";
 import type { SenderInput, SenderNotice, SenderTask } from "./sender-thread.ts";
@@ -47,7 +46,7 @@ class SourceProcess {
   #feedEnded = false;
   #settledPages = 0;
   #closing = false;
-  #stage: SendingStage = "bulk";
+  #late = false;
 
   constructor(start: Start) {
     this.#start = start;
@@ -72,8 +71,9 @@ class SourceProcess {
 
   command(command: SourceCommand): void {
     if (command.type === "open-gate") {
-      this.#gate.setGatePages(-1);
-      this.#enter("stopped");
+      this.#gate.setGatePages(GATE_OPEN);
+      // The guest stands still and leaves its processor to compression.
+      this.#setLate(false);
     } else if (command.type === "set-bandwidth") this.#pacer.setRate(command.bytesPerSecond);
   }
 
@@ -217,17 +217,16 @@ class SourceProcess {
       cpuSeconds: (usage.user + usage.system) / 1e6,
     };
     tell({ type: "counters", counters });
-    if (counters.firstPassDone) this.#useSmallBatches();
+    if (counters.firstPassDone && !this.#late) this.#enterLateRounds();
   }
 
-  #enter(stage: SendingStage): void {
-    if (stage === this.#stage || this.#stage === "stopped") return;
-    this.#stage = stage;
-    for (const { worker } of this.#senders) worker.postMessage({ type: "stage", stage } satisfies SenderTask);
+  #setLate(late: boolean): void {
+    for (const { worker } of this.#senders) worker.postMessage({ type: "late", late } satisfies SenderTask);
   }
 
-  #useSmallBatches(): void {
-    this.#enter("late");
+  #enterLateRounds(): void {
+    this.#late = true;
+    if (this.#gate.gatePages !== GATE_OPEN) this.#setLate(true);
     this.#scheduler!.setBatchPages(LATE_BATCH_PAGES);
     for (const { window } of this.#senders) window.setBatchPages(LATE_BATCH_PAGES);
   }

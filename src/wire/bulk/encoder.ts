@@ -18,7 +18,6 @@ import {
   TYPE_END_OF_SET,
   TYPE_GOODBYE,
 } from "./format.ts";
-import { ArrivalRate, LateChoice } from "./late-choice.ts";
 import type { LinkMeter } from "./link-meter.ts";
 import { isZeroPage } from "./zero.ts";
 
@@ -41,25 +40,15 @@ export interface EncoderCounters extends BulkTotals {
   readonly compressedBatches: number;
 }
 
-/**
- * What a batch is part of. `bulk`: bytes count. `late`: pages that go again while the guest writes, so that speed
- * counts. `stopped`: the guest stands still, and the processor that it leaves is there for compression.
- */
-export type SendingStage = "bulk" | "late" | "stopped";
-
 /** Turns pages into bulk frames, for one connection. Allocates nothing per page. */
 export class BatchEncoder {
   readonly #compressor: Compressor;
   readonly #choice: CompressionChoice;
   readonly #mode: CompressionMode;
-  readonly #bulkRate = new ArrivalRate();
-  /** Of the batches that left and have not arrived, oldest first. */
-  readonly #underWay: { readonly bytes: number; readonly compressed: boolean }[] = [];
-  #late: LateChoice | null = null;
-  #stage: SendingStage = "bulk";
   readonly #own = Buffer.allocUnsafeSlow(MAXIMUM_FRAME_BYTES);
   readonly #prefix = Buffer.alloc(PREFIX_BYTES);
   readonly #bitmap = Buffer.alloc(MAXIMUM_BITMAP_BYTES);
+  #hurried = false;
   #sequence = 0;
   #batches = 0;
   #pages = 0;
@@ -74,25 +63,9 @@ export class BatchEncoder {
     this.#choice = new CompressionChoice(this.#mode, options.meter);
   }
 
-  /** What the next batches are part of; with `auto` compression follows it. */
-  setStage(stage: SendingStage): void {
-    if (stage === "late" && this.#mode === "auto")
-      this.#late ??= new LateChoice(this.#bulkRate.bytesPerSecond);
-    this.#stage = stage;
-  }
-
-  /** The oldest of the batches made so far have arrived: what `auto` learns from. */
-  arrived(batches: number, nowMs = performance.now()): void {
-    let bytes = 0;
-    let compressed = false;
-    for (let batch = 0; batch < batches; batch += 1) {
-      const oldest = this.#underWay.shift();
-      bytes += oldest?.bytes ?? 0;
-      compressed = oldest?.compressed ?? false;
-    }
-    const more = this.#underWay.length > 0;
-    if (this.#late === null) this.#bulkRate.arrived(bytes, more, nowMs);
-    else this.#late.arrived(bytes, compressed, more, nowMs);
+  /** Whether the next batches shall leave at once: then `auto` doesn't compress them. */
+  set hurried(hurried: boolean) {
+    this.#hurried = hurried && this.#mode === "auto";
   }
 
   get totals(): BulkTotals {
@@ -134,7 +107,6 @@ export class BatchEncoder {
     const prefixBytes = runEnd + this.#bitmap.copy(prefix, runEnd, 0, bitmapBytes);
     const contentBytes = (pageCount - zeroCount) * PAGE_BYTES;
 
-    if (this.#mode === "auto") (this.#late ?? this.#bulkRate).left(performance.now());
     let contentCrc = 0;
     let compressed: Buffer | undefined;
     if (contentBytes > 0) {
@@ -172,9 +144,6 @@ export class BatchEncoder {
     this.#contentBytes += contentBytes;
     this.#frameBytes += prefixBytes + payloadBytes;
     if (compressed !== undefined) this.#compressedBatches += 1;
-    if (this.#mode === "auto") {
-      this.#underWay.push({ bytes: contentBytes, compressed: compressed !== undefined });
-    }
     return target.subarray(PREFIX_BYTES - prefixBytes, PREFIX_BYTES + payloadBytes);
   }
 
@@ -235,11 +204,7 @@ export class BatchEncoder {
   }
 
   #compress(contents: Buffer): Buffer | undefined {
-    const wanted =
-      this.#stage === "late" && this.#late !== null
-        ? this.#late.compressing
-        : this.#choice.wantsCompression();
-    if (!wanted) {
+    if (this.#hurried || !this.#choice.wantsCompression()) {
       this.#choice.stored(contents.length);
       return undefined;
     }
