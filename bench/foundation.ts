@@ -30,7 +30,17 @@ const engines = {
   ],
 } as const;
 
-const guest = ["--memory", "2GiB", "--content", "text", "--free-memory", "untouched", "--qemu", "10.0"];
+const guest = [
+  "--memory",
+  "2GiB",
+  "--content",
+  "text",
+  "--free-memory",
+  "untouched",
+  "--qemu",
+  "10.0",
+  "--exact-memory",
+];
 const common = [...guest, "--hot", "64MiB", "--link", "1Gbit/s"];
 const lineSchema = z.object({ cell: z.string(), command: z.string(), result: labResultSchema });
 type Line = z.infer<typeof lineSchema>;

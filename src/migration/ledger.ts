@@ -184,6 +184,13 @@ export class Ledger {
     return pages;
   }
 
+  /** Of the pages that wait to be sent, those that were not dirtied again. */
+  owedColdPages(): number {
+    let pages = 0;
+    for (const { owed, hot, pages: end } of this.blocks) pages += owed.countRange(0, end, { except: hot });
+    return pages;
+  }
+
   /** Pages that QEMU has named at least once; all of them once its first pass is over. */
   listedPages(): number {
     let pages = 0;

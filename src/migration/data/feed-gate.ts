@@ -61,11 +61,11 @@ export class FeedGate {
     Atomics.notify(this.#words, DRAINED);
   }
 
-  /** Feed: bytes that may be read now; waits while that is none. */
-  waitForAllowance(ledger: Ledger | null): number {
+  /** Feed: bytes that may be read now by the rule `allowed`; waits while that is none. */
+  waitForAllowance(ledger: Ledger | null, allowed: AllowanceRule = allowedBytes): number {
     for (;;) {
       const seen = Atomics.load(this.#words, DRAINED);
-      const bytes = allowedBytes(ledger, this.gatePages);
+      const bytes = allowed(ledger, this.gatePages);
       if (bytes > 0) return bytes;
       Atomics.wait(this.#words, DRAINED, seen);
     }
@@ -85,12 +85,20 @@ export class FeedGate {
   }
 }
 
-/** How much of QEMU's stream may be read, given what it has listed and what is owed. */
+/** How much of QEMU's stream may be read, given what it has listed and what is owed, and the gate in pages. */
+export type AllowanceRule = (ledger: Ledger | null, gatePages: number) => number;
+
+/** The rule for a QEMU that may come to its end by itself: its first pass is held just short of its end. */
 export function allowedBytes(ledger: Ledger | null, gatePages: number): number {
   if (gatePages === GATE_OPEN || ledger === null) return READ_BYTES;
   const unlisted = ledger.totalPages - ledger.listedPages();
   const safe = unlisted * ZERO_RECORD_BYTES - WRITTEN_AHEAD_BYTES;
   if (safe > CONTENT_RECORD_BYTES) return Math.min(READ_BYTES, safe);
+  return roomBytes(ledger, gatePages);
+}
+
+/** What may be read so that the pages that wait stay under the gate; 0 until there is room for a good piece. */
+export function roomBytes(ledger: Ledger, gatePages: number): number {
   const room = gatePages - ledger.owedPages();
   return room < LEAST_ROOM_PAGES ? 0 : Math.min(READ_BYTES, room * CONTENT_RECORD_BYTES);
 }

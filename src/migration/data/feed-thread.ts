@@ -3,9 +3,11 @@ import { parentPort, workerData } from "node:worker_threads";
 import { asGodwitError, type ErrorRecord } from "../../base/errors.ts";
 import { type RamBlock, type StreamHandler, StreamReader } from "../../stream/index.ts";
 import { Ledger, type SharedLedger } from "../ledger.ts";
+import { AcknowledgedHold } from "./acknowledged-hold.ts";
 import { type CollectedBatch, ContentCollector } from "./content-collector.ts";
 import { ContentRing } from "./content-ring.ts";
-import { FeedGate, READ_BYTES } from "./feed-gate.ts";
+import { allowedBytes, FeedGate, READ_BYTES } from "./feed-gate.ts";
+import { answerQemu, QEMU_SOCKET } from "./qemu-answers.ts";
 import type { HeadBlock } from "./source-protocol.ts";
 
 /** What the feed thread is started with. */
@@ -14,6 +16,8 @@ export interface FeedInput {
   readonly ring: SharedArrayBuffer;
   readonly ringSlots: number;
   readonly connections: number;
+  /** QEMU has a return path open and stops only when told: see {@link AcknowledgedHold}. */
+  readonly acknowledged: boolean;
   /** Names of the RAM blocks whose contents are read from outside. */
   readonly readable: readonly string[];
 }
@@ -33,9 +37,6 @@ export type FeedNotice =
   | { readonly type: "ended" }
   | { readonly type: "failed"; readonly error: ErrorRecord };
 
-/** QEMU's migration socket: the data process' standard input, and so in blocking mode. */
-const QEMU_SOCKET = 0;
-
 const input = workerData as FeedInput;
 
 /** Reads QEMU's outgoing stream and turns it into the ledger's bits. */
@@ -50,11 +51,14 @@ class Feed implements StreamHandler {
     const readable = new Set(input.readable);
     const reader = new StreamReader(this, { wantsContent: (block) => !readable.has(block.name) });
     const buffer = Buffer.allocUnsafeSlow(READ_BYTES);
+    const hold = input.acknowledged ? new AcknowledgedHold() : null;
+    const rule = hold === null ? allowedBytes : hold.allowedBytes.bind(hold);
     for (;;) {
-      const allowed = this.#gate.waitForAllowance(this.#ledger);
+      const allowed = this.#gate.waitForAllowance(this.#ledger, rule);
       const bytes = readSync(QEMU_SOCKET, buffer, 0, allowed, null);
       if (bytes === 0) break;
       reader.push(buffer.subarray(0, bytes));
+      hold?.didRead(this.#ledger);
       this.#gate.listed();
     }
     reader.end();
@@ -101,6 +105,7 @@ class Feed implements StreamHandler {
 
   deviceState(bytes: Uint8Array): void {
     tell({ type: "device-state", bytes, atEpochMs: Date.now() });
+    if (input.acknowledged) answerQemu({ type: "shut", status: 0 });
   }
 }
 

@@ -37,7 +37,7 @@ export type SenderTask =
       readonly pages: number;
       readonly slot: number;
     }
-  | { readonly type: "late"; readonly late: boolean }
+  | { readonly type: "hurry"; readonly on: boolean }
   | { readonly type: "end-of-set" };
 
 /** What a sender thread tells. */
@@ -59,9 +59,6 @@ export type SenderNotice =
 
 const PAGE_BYTES = 4096;
 
-/** One batch crosses, one is placed: a link with fewer under way may run dry before the next is compressed. */
-const BUSY_LINK_BATCHES = 2;
-
 const input = workerData as SenderInput;
 
 /** Owns one bulk connection: reads pages, packs them, writes them. No page crosses to another thread. */
@@ -76,7 +73,6 @@ class SenderThread {
   #sources: number[] = [];
   #placedBatches = 0;
   #working = false;
-  #late = false;
 
   constructor(sender: BulkSender) {
     this.#sender = sender;
@@ -88,8 +84,8 @@ class SenderThread {
   }
 
   add(task: SenderTask): void {
-    if (task.type === "late") {
-      this.#late = task.late;
+    if (task.type === "hurry") {
+      this.#encoder.hurried = task.on;
       return;
     }
     this.#tasks.push(task);
@@ -105,7 +101,7 @@ class SenderThread {
         await this.#send(this.#encoder.endOfSet(0));
         const { totals } = this.#encoder;
         tell({ type: "totals", totals, bytesOnWire: this.#sender.bytesOnWire });
-      } else if (task.type !== "late") {
+      } else if (task.type !== "hurry") {
         await this.#sendBatch(task);
       }
     }
@@ -122,21 +118,11 @@ class SenderThread {
       task.type === "slot"
         ? this.#ring.contents(task.slot)
         : this.#read(this.#sources[task.block]!, task.runs, pageArea(target));
-    this.#encoder.hurried = this.#late && this.#linkRunsDry();
     const runCount = task.runs.length / 2;
     const frame = this.#encoder.encode(task.block, task.runs, runCount, contents.subarray(0, bytes), target);
     if (task.type === "slot") this.#ring.release(task.slot);
     this.#underWay.push(task.pages);
     this.#sender.write(frame);
-  }
-
-  /**
-   * In the late rounds each millisecond saved is less that the guest dirties meanwhile. Batches that wait here wait
-   * for the processor, those under way for the link: compressing costs no time while the link has work, and where it
-   * would run dry a batch goes as it is. So both are kept busy, which neither way alone does.
-   */
-  #linkRunsDry(): boolean {
-    return this.#underWay.length < Math.max(BUSY_LINK_BATCHES, this.#tasks.length);
   }
 
   #placed(batches: number): void {

@@ -7,6 +7,7 @@ import type { CollectedBatch } from "./content-collector.ts";
 import { ContentRing } from "./content-ring.ts";
 import { FeedGate, GATE_OPEN } from "./feed-gate.ts";
 import type { FeedInput, FeedNotice } from "./feed-thread.ts";
+import { answerQemu } from "./qemu-answers.ts";
 import { SendWindow } from "./send-window.ts";
 import type { SenderInput, SenderNotice, SenderTask } from "./sender-thread.ts";
 import type { ConnectionTotals, SourceCommand, SourceCounters, SourceNotice } from "./source-protocol.ts";
@@ -16,6 +17,9 @@ type Start = Extract<SourceCommand, { type: "start" }>;
 
 /** Slots for contents that come from the stream: 16 MiB, enough to keep two connections busy. */
 const RING_SLOTS = 16;
+
+/** The late rounds begin when so few pages wait, 8 MiB: what is in hand then begins to matter for the pause. */
+const LATE_PAGES = 2048;
 
 /** How often the agent is told the counters: it asks its strategy as often. */
 const COUNTERS_INTERVAL_MS = 50;
@@ -47,11 +51,13 @@ class SourceProcess {
   #settledPages = 0;
   #closing = false;
   #late = false;
+  #stopPermitted = false;
 
   constructor(start: Start) {
     this.#start = start;
     this.#gate.setGatePages(start.gatePages);
     this.#pacer.setRate(start.bandwidthBytesPerSecond);
+    if (start.gatePages === GATE_OPEN) this.#permitStop();
   }
 
   run(): void {
@@ -61,6 +67,7 @@ class SourceProcess {
       ring: this.#ring.buffer,
       ringSlots: this.#ring.slots,
       connections: start.connections,
+      acknowledged: start.acknowledged,
       readable: start.memory.map((source) => source.block),
     };
     startThread<FeedNotice>("./feed-thread.ts", feed, (notice) => this.#feedSays(notice));
@@ -72,9 +79,18 @@ class SourceProcess {
   command(command: SourceCommand): void {
     if (command.type === "open-gate") {
       this.#gate.setGatePages(GATE_OPEN);
+      this.#permitStop();
       // The guest stands still and leaves its processor to compression.
-      this.#setLate(false);
-    } else if (command.type === "set-bandwidth") this.#pacer.setRate(command.bytesPerSecond);
+      this.#hurry(false);
+    } else if (command.type === "hurry") this.#hurry(command.on && this.#gate.gatePages !== GATE_OPEN);
+    else if (command.type === "permit-stop") this.#permitStop();
+    else if (command.type === "set-bandwidth") this.#pacer.setRate(command.bytesPerSecond);
+  }
+
+  #permitStop(): void {
+    if (!this.#start.acknowledged || this.#stopPermitted) return;
+    this.#stopPermitted = true;
+    answerQemu({ type: "switchoverAck" });
   }
 
   #startSender(connection: number): void {
@@ -217,16 +233,15 @@ class SourceProcess {
       cpuSeconds: (usage.user + usage.system) / 1e6,
     };
     tell({ type: "counters", counters });
-    if (counters.firstPassDone && !this.#late) this.#enterLateRounds();
+    if (counters.firstPassDone && counters.owedPages <= LATE_PAGES && !this.#late) this.#enterLateRounds();
   }
 
-  #setLate(late: boolean): void {
-    for (const { worker } of this.#senders) worker.postMessage({ type: "late", late } satisfies SenderTask);
+  #hurry(on: boolean): void {
+    for (const { worker } of this.#senders) worker.postMessage({ type: "hurry", on } satisfies SenderTask);
   }
 
   #enterLateRounds(): void {
     this.#late = true;
-    if (this.#gate.gatePages !== GATE_OPEN) this.#setLate(true);
     this.#scheduler!.setBatchPages(LATE_BATCH_PAGES);
     for (const { window } of this.#senders) window.setBatchPages(LATE_BATCH_PAGES);
   }

@@ -25,9 +25,15 @@ export type SourceCommand =
       /** RAM blocks that can be read from outside; contents of the others come from the stream. */
       readonly memory: readonly MemorySource[];
       readonly order: PageOrder;
+      /** QEMU waits for {@link SourceCommand} `permit-stop` before it stops the guest, and for our word at its end. */
+      readonly acknowledged: boolean;
       /** Backlog above which QEMU is held, in pages; {@link GATE_OPEN} to never hold it. */
       readonly gatePages: number;
     }
+  /** QEMU may stop the guest when its own rule says so. Without `acknowledged` it may anyway. */
+  | { readonly type: "permit-stop" }
+  /** Whether speed counts more than bytes: then `auto` compresses only what costs no time. */
+  | { readonly type: "hurry"; readonly on: boolean }
   /** The guest has stopped: what is left comes at full speed. */
   | { readonly type: "open-gate" }
   | { readonly type: "set-bandwidth"; readonly bytesPerSecond: number | null };

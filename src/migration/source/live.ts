@@ -1,14 +1,11 @@
 import { GodwitError } from "../../base/errors.ts";
 import { isEvent } from "../../qemu/qmp-events.ts";
-import { expectedDowntimeMs, type Observation } from "../strategies/strategy.ts";
+import type { Observation } from "../strategies/strategy.ts";
 import { FIXED_DOWNTIME_MS, ProgressMeter } from "./progress.ts";
 import type { SourceRun } from "./run.ts";
 
 /** QEMU is asked for its figures this often; each answer costs its main loop some 0.1 ms. */
 const FIGURES_INTERVAL_MS = 100;
-
-/** A permission above what was expected by this much bears the guest's writes until QEMU looks again. */
-const STOP_HEADROOM = 1.5;
 
 /** Below this QEMU would go on for the sake of a few pages. */
 const LEAST_STOP_MS = 20;
@@ -43,6 +40,7 @@ export async function live(run: SourceRun): Promise<void> {
   });
   let permittedMs = 0;
   let lastProgressMs = 0;
+  let hurried = false;
   if (run.moments.stoppedMs !== null) stopped.abort();
   while (!stopped.signal.aborted) {
     await tick(FIGURES_INTERVAL_MS, AbortSignal.any([signal, stopped.signal]));
@@ -65,12 +63,18 @@ export async function live(run: SourceRun): Promise<void> {
       downtimeLimitMs: settings.downtimeLimitMs,
     };
     const decision = decide.decide(observation);
-    if (decision.action === "stop") {
-      const wantedMs = pagesDowntimeMs(observation);
+    if (decision.hurry !== hurried) {
+      hurried = decision.hurry;
+      run.carrier.send({ type: "hurry", on: hurried });
+    }
+    if (decision.action === "permit") {
+      const wantedMs = Math.max(LEAST_STOP_MS, decision.pagesMs);
       if (wantedMs > permittedMs) {
+        const what = `QEMU may stop the guest for ${Math.round(wantedMs)} ms of pages`;
         permittedMs = wantedMs;
-        run.log.append({ type: "decision", what: "stop the source", reason: decision.reason });
+        run.log.append({ type: "decision", what, reason: decision.reason });
         await run.qemu.permitStop(permittedMs, meter.pagesPerSecond * PAGE_BYTES, signal);
+        run.carrier.send({ type: "permit-stop" });
       }
     }
     if (run.log.atMs - lastProgressMs >= PROGRESS_INTERVAL_MS) {
@@ -78,17 +82,6 @@ export async function live(run: SourceRun): Promise<void> {
       run.log.append(meter.event("live", decision.reason));
     }
   }
-}
-
-/**
- * What QEMU may take for its last pages: somewhat more than stopping now would cost, since the guest goes on writing
- * until it stands, and never more than the user's limit leaves.
- */
-function pagesDowntimeMs(observation: Observation): number {
-  const { downtimeLimitMs, fixedDowntimeMs } = observation;
-  const left = Math.max(1, downtimeLimitMs - fixedDowntimeMs);
-  const expected = expectedDowntimeMs(observation) - fixedDowntimeMs;
-  return Math.min(left, Math.max(LEAST_STOP_MS, expected * STOP_HEADROOM));
 }
 
 /** Waits a moment; an abort only ends the wait, what follows looks at the signal itself. */

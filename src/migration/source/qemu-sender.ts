@@ -13,6 +13,9 @@ const RELUCTANT_DOWNTIME_LIMIT_MS = 1;
 /** Faster than any memory: our own reading is the only brake. QEMU takes no value above 2^63-1. */
 const UNLIMITED_BANDWIDTH = 1e15;
 
+/** What makes QEMU wait for a word before the switchover; the second doesn't go without the first. */
+const ACKNOWLEDGEMENT = ["return-path", "switchover-ack"];
+
 /** QEMU connects at once; it may be in the middle of a long dirty sync of an earlier attempt. */
 const CONNECT_TIMEOUT_MS = 30_000;
 
@@ -38,12 +41,22 @@ export class QemuSender {
   readonly #path: string;
   #before: Readonly<Record<string, unknown>> | null = null;
   #switchedOff: readonly string[] = [];
+  #switchedOn: readonly string[] = [];
   #started = false;
   #takesRate = false;
+  #waits = false;
 
   constructor(machine: RunningMachine) {
     this.#machine = machine;
     this.#path = join(machine.folder, "out.sock");
+  }
+
+  /**
+   * Whether QEMU stops the guest only after a word on its return path, and ends only after another (8.1 and later);
+   * known after {@link prepare}.
+   */
+  get waitsForAcknowledgement(): boolean {
+    return this.#waits;
   }
 
   /** Whether the guest runs now. */
@@ -54,15 +67,18 @@ export class QemuSender {
   /** Sets QEMU up for a plain stream; what it had before is put back by {@link restore}. */
   async prepare(signal: AbortSignal): Promise<void> {
     const { qmp } = this.#machine;
-    const { enabled, parameters: known } = await migrationSupport(qmp, { signal });
+    const { capabilities, enabled, parameters: known } = await migrationSupport(qmp, { signal });
     this.#takesRate = known.has("avail-switchover-bandwidth");
-    this.#switchedOff = [...enabled].filter((capability) => capability !== "events");
+    this.#waits = ACKNOWLEDGEMENT.every((capability) => capabilities.has(capability));
+    const wanted = this.#waits ? ["events", ...ACKNOWLEDGEMENT] : ["events"];
+    this.#switchedOff = [...enabled].filter((capability) => !wanted.includes(capability));
+    this.#switchedOn = wanted.filter((capability) => capability !== "events" && !enabled.has(capability));
     await qmp.execute(
       "migrate-set-capabilities",
       {
         capabilities: [
           ...this.#switchedOff.map((capability) => ({ capability, state: false })),
-          { capability: "events", state: true },
+          ...wanted.map((capability) => ({ capability, state: true })),
         ],
       },
       { signal },
@@ -163,8 +179,11 @@ export class QemuSender {
     const { qmp } = this.#machine;
     if (this.#before === null) return;
     await qmp.execute("migrate-set-parameters", this.#before);
-    if (this.#switchedOff.length > 0) {
-      const capabilities = this.#switchedOff.map((capability) => ({ capability, state: true }));
+    const capabilities = [
+      ...this.#switchedOn.map((capability) => ({ capability, state: false })),
+      ...this.#switchedOff.map((capability) => ({ capability, state: true })),
+    ];
+    if (capabilities.length > 0) {
       await qmp.execute("migrate-set-capabilities", { capabilities });
     }
     this.#before = null;

@@ -51,6 +51,7 @@ export async function setup(run: SourceRun): Promise<void> {
     bandwidthBytesPerSecond: settings.bandwidthBytesPerSecond ?? null,
     memory: readable,
     order: strategy.order,
+    acknowledged: run.qemu.waitsForAcknowledgement,
     gatePages: strategy.stopsFirst || run.guestWasPaused ? GATE_OPEN : GATE_PAGES,
   });
 

@@ -6,5 +6,12 @@ export const stopAndCopy: Strategy = {
   stopsFirst: true,
   resumeSet: "all",
   order: "ascending",
-  start: () => ({ decide: () => ({ action: "stop", reason: "stop-and-copy stops at once" }) }),
+  start: () => ({
+    decide: ({ downtimeLimitMs }) => ({
+      action: "permit",
+      pagesMs: downtimeLimitMs,
+      hurry: false,
+      reason: "stop-and-copy stops at once",
+    }),
+  }),
 };

@@ -16,10 +16,10 @@ const calm: Observation = {
 };
 
 for (const name of strategyNames) {
-  test(`${name} is registered under its own name and stops a guest that owes nothing`, () => {
+  test(`${name} is registered under its own name and lets a guest stop that owes nothing`, () => {
     const strategy = strategies[name];
     assert.equal(strategy.name, name);
-    assert.equal(strategy.start().decide(calm).action, "stop");
+    assert.equal(strategy.start().decide(calm).action, "permit");
   });
 
   test(`${name} gives a reason with every decision`, () => {
@@ -30,32 +30,44 @@ for (const name of strategyNames) {
   });
 }
 
-/** What pre-copy decides at each sync of a trace of dirty pages. */
-function atEachSync(dirtyPages: readonly number[], more: Partial<Observation> = {}): string[] {
+/** What pre-copy says when each round begins with so many pages: the milliseconds of pages it permits. */
+function atEachSync(dirtyPages: readonly number[], more: Partial<Observation> = {}): (number | "go-on")[] {
   const run = strategies["pre-copy"].start();
-  return dirtyPages.map(
-    (backlogPages, round) => run.decide({ ...calm, ...more, backlogPages, rounds: round + 1 }).action,
-  );
+  return dirtyPages.map((unlistedPages, round) => {
+    const decision = run.decide({ ...calm, ...more, unlistedPages, rounds: round + 1 });
+    return decision.action === "permit" ? decision.pagesMs : decision.action;
+  });
 }
 
 test("pre-copy waits for the first pass", () => {
   assert.deepEqual(atEachSync([0], { firstPassDone: false }), ["go-on"]);
 });
 
-test("pre-copy goes on while rounds shrink although the limit is met already", () => {
-  assert.deepEqual(atEachSync([8000, 4000, 2000, 1000, 200]), ["go-on", "go-on", "go-on", "go-on", "stop"]);
+test("pre-copy asks for a negligible rest while rounds shrink although the limit is met already", () => {
+  assert.deepEqual(atEachSync([12_000, 6000, 3000, 1500, 600]), [40, 40, 40, 40, 40]);
 });
 
-test("pre-copy stops under the limit when rounds stop shrinking", () => {
-  assert.deepEqual(atEachSync([8000, 4000, 3900]), ["go-on", "go-on", "stop"]);
+test("pre-copy is content with what rounds come down to when they stop shrinking", () => {
+  const permitted = atEachSync([12_000, 6000, 3000, 2900, 2950]);
+  assert.deepEqual(permitted, [40, 40, 40, 40, 145]);
 });
 
-test("pre-copy never stops above the downtime limit", () => {
-  assert.deepEqual(atEachSync([16_000, 16_000, 16_000, 16_000]), ["go-on", "go-on", "go-on", "go-on"]);
+test("pre-copy never permits more than the downtime limit leaves", () => {
+  assert.equal(atEachSync([16_000, 16_000, 16_000, 16_000]).at(-1), 270);
+  assert.equal(atEachSync([16_000, 16_000, 16_000, 16_000], { backlogPages: 3000 }).at(-1), 170);
+  assert.equal(atEachSync([16_000, 16_000, 16_000, 16_000], { backlogPages: 9000 }).at(-1), "go-on");
 });
 
-test("pre-copy does not stop while no rate is known", () => {
-  assert.deepEqual(atEachSync([100, 100], { pagesPerSecond: 0 }), ["go-on", "go-on"]);
+test("pre-copy hurries when rounds don't shrink, and only then", () => {
+  const run = strategies["pre-copy"].start();
+  const hurries = [12_000, 6000, 3000, 2900, 2900, 1400, 700].map(
+    (unlistedPages, round) => run.decide({ ...calm, unlistedPages, rounds: round + 1 }).hurry,
+  );
+  assert.deepEqual(hurries, [false, false, false, false, true, true, false]);
+});
+
+test("pre-copy permits nothing while no rate is known", () => {
+  assert.deepEqual(atEachSync([100, 100], { pagesPerSecond: 0, backlogPages: 100 }), ["go-on", "go-on"]);
 });
 
 test("the expected downtime counts owed pages, pages QEMU holds back and fixed costs", () => {

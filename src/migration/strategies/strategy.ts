@@ -20,9 +20,15 @@ export interface Observation {
 }
 
 /** What a strategy wants now. */
-export type Decision =
-  | { readonly action: "go-on"; readonly reason: string }
-  | { readonly action: "stop"; readonly reason: string };
+export type Decision = {
+  readonly reason: string;
+  /** Speed counts more than bytes now: rounds must become shorter. */
+  readonly hurry: boolean;
+} & (
+  | { readonly action: "go-on" }
+  /** QEMU may stop the guest when a sync finds no more pages than pass in this time. */
+  | { readonly action: "permit"; readonly pagesMs: number }
+);
 
 /** One run of a strategy: it may remember what it saw. */
 export interface StrategyRun {
@@ -44,10 +50,17 @@ export interface Strategy {
   start(): StrategyRun;
 }
 
+/** How long so many pages take at the rate of now, in milliseconds; infinite while no rate is known. */
+export function pagesMs(observation: Observation, pages: number): number {
+  if (pages === 0) return 0;
+  return observation.pagesPerSecond <= 0
+    ? Number.POSITIVE_INFINITY
+    : (pages / observation.pagesPerSecond) * 1000;
+}
+
 /** The downtime that stopping now would bring, in milliseconds; infinite while no rate is known. */
 export function expectedDowntimeMs(observation: Observation): number {
-  const pages = observation.backlogPages + observation.unlistedPages;
-  if (pages === 0) return observation.fixedDowntimeMs;
-  if (observation.pagesPerSecond <= 0) return Number.POSITIVE_INFINITY;
-  return observation.fixedDowntimeMs + (pages / observation.pagesPerSecond) * 1000;
+  return (
+    observation.fixedDowntimeMs + pagesMs(observation, observation.backlogPages + observation.unlistedPages)
+  );
 }

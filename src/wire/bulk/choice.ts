@@ -82,6 +82,11 @@ export class CompressionChoice {
     return this.#compressing;
   }
 
+  /** Whether the link has held up the sender, as far as is known. */
+  get linkWasLimit(): boolean {
+    return this.#linkBytesPerSecond !== undefined;
+  }
+
   /** A batch was given to zstd. */
   compressed(bytes: number, leftBytes: number, tookMs: number): void {
     this.#zstdBytes += bytes;

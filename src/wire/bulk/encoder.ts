@@ -63,9 +63,12 @@ export class BatchEncoder {
     this.#choice = new CompressionChoice(this.#mode, options.meter);
   }
 
-  /** Whether the next batches shall leave at once: then `auto` doesn't compress them. */
+  /**
+   * Whether speed counts more than bytes from now on. Where the processor was the limit so far, `auto` then leaves
+   * batches as they are; a link that has held up the sender is helped best by fewer bytes.
+   */
   set hurried(hurried: boolean) {
-    this.#hurried = hurried && this.#mode === "auto";
+    this.#hurried = hurried && this.#mode === "auto" && !this.#choice.linkWasLimit;
   }
 
   get totals(): BulkTotals {
