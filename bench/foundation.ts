@@ -6,7 +6,7 @@
  *     node bench/foundation.ts [--repeats 3] [--only TEXT] [--draw]
  */
 import { spawnSync } from "node:child_process";
-import { appendFileSync, existsSync, readFileSync, writeFileSync } from "node:fs";
+import { appendFileSync, existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { z } from "zod";
@@ -56,6 +56,7 @@ const { values } = parseArgs({
   options: { repeats: { type: "string", default: "3" }, only: { type: "string" }, draw: { type: "boolean" } },
 });
 const cells = allCells().filter(({ name }) => values.only === undefined || name.includes(values.only));
+mkdirSync(folder, { recursive: true });
 if (values.draw !== true) runAll(Number(values.repeats));
 writeFileSync(tablePath, table(readLines()));
 process.stdout.write(`${table(readLines())}\n`);
