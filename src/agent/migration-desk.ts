@@ -269,7 +269,7 @@ export class MigrationDesk<Native> {
       log.info({ outcome: report.outcome, error: report.error }, "migration ended");
       if (report.outcome === "completed") {
         await this.#registry.settle(machine, { as: "departed", movedTo: peer });
-      } else if (report.outcome === "in-doubt") {
+      } else if (report.outcome === "in-doubt" || report.outcome === "paused") {
         await this.#registry.settle(machine, {
           as: "in-doubt",
           reason: report.error?.message ?? "the link went between commit and its answer",

@@ -83,6 +83,7 @@ function makeReception(scope: TestScope, free = { memory: 8 * GIB, disk: 8 * GIB
             migrationId,
             qemuVersion: "10.0.2",
             destinationName: "alpha",
+            postcopy: false,
           });
           return await promise;
         },

@@ -44,6 +44,7 @@ export function exitCodeOfReport({ outcome }: MigrationReport): number {
     case "failed":
       return exitCodes.failed;
     case "in-doubt":
+    case "paused":
       return exitCodes.inDoubt;
   }
 }

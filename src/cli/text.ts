@@ -42,6 +42,7 @@ export function describeReport(report: MigrationReport): string {
     completed: `${report.vm} runs at ${report.destination} now`,
     cancelled: `migration cancelled: ${report.vm} stays at ${report.source}`,
     failed: `migration failed: ${report.vm} stays at ${report.source}`,
+    paused: `migration paused: ${report.vm} waits at ${report.destination} for pages that are at ${report.source}`,
     "in-doubt": `migration in doubt: nobody knows yet whether ${report.vm} is at ${report.source} or ${report.destination}`,
   }[report.outcome];
   const lines = [
@@ -51,8 +52,17 @@ export function describeReport(report: MigrationReport): string {
     `  pages     ${formatCount(pages.sent)} sent (${formatCount(pages.resent)} again), ` +
       `${formatCount(pages.zero)} zero, ${formatCount(pages.free)} free, of ${formatCount(pages.total)}`,
     `  rounds    ${report.rounds}`,
+    ...(report.postcopy === null ? [] : [describePostcopy(report.postcopy)]),
   ];
   return lines.join("\n");
+}
+
+function describePostcopy(postcopy: NonNullable<MigrationReport["postcopy"]>): string {
+  const { owedPages, faults, p50Us, p99Us, stalledMs } = postcopy;
+  return (
+    `  resumed   without ${formatCount(owedPages)} pages: ${formatCount(faults)} faults, ` +
+    `p50 ${formatMs(p50Us / 1000)}, p99 ${formatMs(p99Us / 1000)}, waited ${formatMs(stalledMs)} in all`
+  );
 }
 
 /** How long ago an ISO 8601 time was: `12 s`, `3 h`. */

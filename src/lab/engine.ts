@@ -7,7 +7,16 @@ import type { LabResult } from "./lab-result.ts";
 export interface EngineMove
   extends Pick<
     LabResult,
-    "outcome" | "totalMs" | "liveMs" | "setupMs" | "downtimeMs" | "pages" | "rounds" | "sourceEnded" | "cpu"
+    | "outcome"
+    | "totalMs"
+    | "liveMs"
+    | "setupMs"
+    | "downtimeMs"
+    | "pages"
+    | "postcopy"
+    | "rounds"
+    | "sourceEnded"
+    | "cpu"
   > {
   /** When the switchover began, `Date.now()` time; null when it never did. */
   readonly switchoverAtMs: number | null;
@@ -44,6 +53,7 @@ export const noFigures = {
   downtimeMs: null,
   switchoverAtMs: null,
   pages: { total: 0, sent: 0, resent: 0, zero: 0, free: 0, faulted: 0 },
+  postcopy: null,
   rounds: 0,
   sourceEnded: false,
   cpu: { sourceSeconds: null, destinationSeconds: null },

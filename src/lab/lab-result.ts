@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { outcomeNames, reportSchema } from "../migration/report.ts";
 
 const errorSchema = z.object({
   code: z.string(),
@@ -26,7 +27,7 @@ const clientSchema = z.object({
  * are measured with the same clocks and counters where they can be; the rest is what the engine says itself.
  */
 export const labResultSchema = z.object({
-  outcome: z.enum(["completed", "cancelled", "failed", "in-doubt"]),
+  outcome: z.enum(outcomeNames),
   engine: z.enum(["godwit", "qemu"]),
   strategy: z.string(),
   direction: z.enum(["a-to-b", "b-to-a"]),
@@ -62,6 +63,8 @@ export const labResultSchema = z.object({
     free: z.number().int(),
     faulted: z.number().int(),
   }),
+  /** What came after the resume, by the engine's own word; null when the guest resumed with all of its pages. */
+  postcopy: reportSchema.shape.postcopy.default(null),
   /** Dirty syncs of the source's QEMU. */
   rounds: z.number().int(),
   /** The guest's own check, on the source before and on the destination after; null where it could not be asked. */

@@ -82,8 +82,8 @@ export function readLabSettings(text: LabSettingsText): LabSettings {
   }
   const { data } = parsed;
   const memoryBytes = parseBytes(data.memory);
-  if (data.engine === "qemu" && data.strategy !== undefined && data.strategy !== "pre-copy") {
-    throw badOption(`--strategy ${data.strategy}: the engine qemu knows pre-copy only`);
+  if (data.engine === "qemu" && !["pre-copy", "post-copy"].includes(data.strategy ?? "pre-copy")) {
+    throw badOption(`--strategy ${data.strategy}: the engine qemu knows pre-copy and post-copy only`);
   }
   if (data.engine === "godwit" && (data.capabilities ?? data.parameters) !== undefined) {
     throw badOption("--capabilities and --parameters are for the engine qemu");

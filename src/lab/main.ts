@@ -48,7 +48,10 @@ function migrateOptions(command: Command): Command {
   return command
     .description("one measured migration; the last line of stdout is one JSON object")
     .option("--engine <godwit|qemu>", "who moves the guest; qemu: stock QEMU to stock QEMU", "godwit")
-    .option("--strategy <name>", "pre-copy or stop-and-copy")
+    .option(
+      "--strategy <name>",
+      "stop-and-copy, pre-copy, post-copy, hybrid or auto; qemu: pre-copy or post-copy",
+    )
     .option("--memory <size>", "the guest's memory; 8 KiB more where QEMU under TCG needs it", "1GiB")
     .option("--exact-memory", "no 8 KiB more: only for QEMU 10 and later")
     .option("--vcpus <count>", "the guest's processors", "1")

@@ -27,6 +27,8 @@ export interface QemuEngineOptions {
   /** Bytes per second; null for as fast as the link goes. */
   readonly bandwidthBytesPerSecond: number | null;
   /** Switched on on both sides. */
+  /** QEMU's own post-copy, switched to as soon as the migration is active. */
+  readonly postcopy: boolean;
   readonly capabilities: readonly string[];
   /** Set on both sides, QEMU's names and units. */
   readonly parameters: Readonly<Record<string, string | number>>;
@@ -139,7 +141,16 @@ export class QemuEngine implements Engine {
       asking = false;
     }, PROGRESS_MS);
     try {
+      const isActive = source.qmp.waitForEvent(
+        (event) => isEvent(event, "MIGRATION") && event.data.status === "active",
+        { signal },
+      );
+      isActive.catch(() => {});
       await source.qmp.execute("migrate", { uri: `tcp:${this.#where.peerAddress}:${QEMU_MIGRATION_PORT}` });
+      if (this.#options.postcopy) {
+        await isActive;
+        await source.qmp.execute("migrate-start-postcopy");
+      }
       await ended;
       const info = await source.qmp.execute("query-migrate");
       if (info.status !== "completed") {
@@ -163,6 +174,7 @@ export class QemuEngine implements Engine {
         downtimeMs: resume.timestampMs - stop.timestampMs,
         switchoverAtMs: stop.timestampMs,
         pages: pagesOf(info),
+        postcopy: null,
         rounds: info.ram?.["dirty-sync-count"] ?? 0,
         sourceEnded: true,
         cpu: { sourceSeconds: null, destinationSeconds: null },
@@ -177,8 +189,8 @@ export class QemuEngine implements Engine {
   }
 
   async #prepare(machine: RunningMachine): Promise<void> {
-    const { capabilities, parameters, downtimeLimitMs, bandwidthBytesPerSecond } = this.#options;
-    const wanted = ["events", ...capabilities];
+    const { capabilities, parameters, downtimeLimitMs, bandwidthBytesPerSecond, postcopy } = this.#options;
+    const wanted = ["events", ...(postcopy ? ["postcopy-ram"] : []), ...capabilities];
     await machine.qmp.execute("migrate-set-capabilities", {
       capabilities: wanted.map((capability) => ({ capability, state: true })),
     });

@@ -116,6 +116,7 @@ async function startEngine(
     return QemuEngine.start({
       ...{ hosts, folder, binary, machine: labMachine(hosts, machine) },
       ...{ downtimeLimitMs, bandwidthBytesPerSecond, capabilities, parameters },
+      postcopy: settings.strategy === "post-copy",
       ...(signal === undefined ? {} : { signal }),
     });
   }

@@ -9,8 +9,10 @@ import { QemuReceiver } from "./destination/qemu-receiver.ts";
 import { EventLog } from "./event-log.ts";
 import type { MigrationEvent } from "./events.ts";
 import { Journal, type JournalState } from "./journal.ts";
+import { learnedFrom, writeLearnedPages } from "./learned-pages.ts";
 import { PhaseMachine } from "./phases.ts";
 import { migrationSettingsSchema } from "./settings.ts";
+import { strategies } from "./strategies/index.ts";
 
 export type { DestinationOptions, DestinationResult } from "./destination/options.ts";
 
@@ -36,6 +38,8 @@ export class DestinationMigration {
   #machine: RunningMachine | null = null;
   #data: DestinationData | null = null;
   /** `asked`: the source waits for our answer. `unknown`: QEMU was told to continue and did not answer. */
+  #lacksPages = false;
+  #blockPages: readonly number[] = [];
   #commit: "open" | "asked" | "unknown" | "done" = "open";
 
   constructor(options: DestinationOptions) {
@@ -111,14 +115,18 @@ export class DestinationMigration {
       );
     }
     const receiver = new QemuReceiver(machine);
-    const socket = await receiver.open(signal);
-    const { bulkConnections } = migrationSettingsSchema.parse(offer.settings);
-    this.#data = new DestinationData(socket, bulkConnections, (error) => this.#fail(error));
+    const { bulkConnections, strategy, contents } = migrationSettingsSchema.parse(offer.settings);
+    const wantsPostcopy =
+      strategies[strategy].postcopy !== "no" && contents !== "stream" && !offer.guestPaused;
+    const socket = await receiver.open(wantsPostcopy, signal);
+    const postcopy = receiver.takesPostcopy;
+    this.#data = new DestinationData(socket, bulkConnections, postcopy, (error) => this.#fail(error));
     await options.channel.send({
       type: "accepted",
       migrationId: offer.migrationId,
       qemuVersion: formatVersion(machine.version),
       destinationName: options.hostName,
+      postcopy,
     });
     return receiver;
   }
@@ -129,6 +137,7 @@ export class DestinationMigration {
     const head = await channel.receive("stream-head", { signal, timeoutMs: HEAD_TIMEOUT_MS });
     const bulk = await channel.receive("bulk-offer", { signal, timeoutMs: HEAD_TIMEOUT_MS });
     const data = this.#data!;
+    this.#blockPages = head.blocks.map(({ usedBytes }) => Math.ceil(usedBytes / 4096));
     data.send({
       type: "start",
       credentials: options.credentials,
@@ -144,11 +153,15 @@ export class DestinationMigration {
     await channel.send({ type: "bulk-connected", migrationId });
     this.#phases.enter("live");
 
-    const { deviceState, totals } = await this.#receiveEnd();
-    data.send({ type: "finish", totals, deviceState });
+    const { deviceState, totals, lacksPages } = await this.#receiveEnd();
+    this.#lacksPages = lacksPages;
+    data.send({ type: lacksPages ? "resume" : "finish", totals, deviceState });
     const pagesCompleteAtEpochMs = await data.pagesComplete(signal);
-    await data.written(signal);
-    await receiver.loaded(signal);
+    if (lacksPages) await receiver.prepared(data.loaded(signal), signal);
+    else {
+      await data.written(signal);
+      await receiver.loaded(signal);
+    }
     const loadedAtEpochMs = Date.now();
     await channel.send({ type: "prepared", migrationId, pagesCompleteAtEpochMs, loadedAtEpochMs });
     this.#journal!.append("prepared");
@@ -158,19 +171,27 @@ export class DestinationMigration {
   async #receiveEnd(): Promise<{
     deviceState: Buffer;
     totals: MessageByType<"pages-complete">["connections"];
+    /** The guest resumes before all of its pages are there. */
+    lacksPages: boolean;
   }> {
     const { options, signal } = this.#parts();
     const chunks: Uint8Array[] = [];
     let bytes = 0;
     let complete = false;
     let totals: MessageByType<"pages-complete">["connections"] | null = null;
+    let lacksPages = false;
     while (!complete || totals === null) {
-      const message = await options.channel.receive(["source-stopped", "device-state", "pages-complete"], {
-        signal,
-      });
+      const message = await options.channel.receive(
+        ["source-stopped", "device-state", "pages-complete", "discards", "resume-set-complete"],
+        { signal },
+      );
       if (message.type === "source-stopped") this.#phases.enter("switchover");
       else if (message.type === "pages-complete") totals = message.connections;
-      else {
+      else if (message.type === "discards") this.#discard(message);
+      else if (message.type === "resume-set-complete") {
+        totals = message.connections;
+        lacksPages = true;
+      } else {
         bytes += message.payload.length;
         if (complete || message.index !== chunks.length || bytes > DEVICE_STATE_LIMIT_BYTES) {
           throw new GodwitError(
@@ -183,7 +204,26 @@ export class DestinationMigration {
       }
     }
     if (this.#phases.current === "live") this.#phases.enter("switchover");
-    return { deviceState: Buffer.concat(chunks), totals };
+    return { deviceState: Buffer.concat(chunks), totals, lacksPages };
+  }
+
+  /** Stale pages: checked here, since QEMU would take any range. */
+  #discard({ block, payload }: MessageByType<"discards">): void {
+    const pages = this.#blockPages[block];
+    const runs = new Uint32Array(Uint8Array.from(payload).buffer, 0, payload.length >> 2);
+    let end = 0;
+    let valid = pages !== undefined && payload.length % 8 === 0;
+    for (let run = 0; valid && run < runs.length; run += 2) {
+      valid = runs[run]! >= end && runs[run + 1]! > 0;
+      end = runs[run]! + runs[run + 1]!;
+    }
+    if (!valid || end > (pages ?? 0)) {
+      throw new GodwitError(
+        "GODWIT_WIRE_INVALID",
+        `discards of RAM block ${block} lie outside it or overlap`,
+      );
+    }
+    this.#data!.send({ type: "discards", block, runs });
   }
 
   async #takeOver(receiver: QemuReceiver): Promise<DestinationResult> {
@@ -202,12 +242,26 @@ export class DestinationMigration {
     }
     this.#commit = "done";
     this.#note("running", JSON.stringify({ resumedAtEpochMs }));
-    this.#phases.enter("completed");
     const figures = () => this.#data!.counters;
+    if (this.#lacksPages) {
+      this.#phases.enter("remainder");
+      try {
+        await this.#remainder(resumedAtEpochMs);
+      } catch (thrown) {
+        return this.#pause(thrown);
+      }
+    }
+    this.#phases.enter("completed");
     try {
       const { cpuSeconds } = figures();
-      await channel.send({ type: "running", migrationId, resumedAtEpochMs, cpuSeconds });
-      await channel.receive("release", { timeoutMs: RELEASE_TIMEOUT_MS });
+      if (!this.#lacksPages)
+        await channel.send({ type: "running", migrationId, resumedAtEpochMs, cpuSeconds });
+      const wait = { timeoutMs: RELEASE_TIMEOUT_MS };
+      const next = await channel.receive(["learned-pages", "release"], wait);
+      if (next.type === "learned-pages") {
+        writeLearnedPages(this.#machine!.folder, learnedFrom(next.payload));
+        await channel.receive("release", wait);
+      }
       this.#note("released");
       await options.arrived?.(this.#machine!);
       const { cpuSeconds: allCpuSeconds, receivedBytes } = figures();
@@ -218,6 +272,35 @@ export class DestinationMigration {
       this.#log.append({ type: "decision", what: "end without the source's release", reason: message });
     }
     return { outcome: "running", machine: this.#machine, error: null };
+  }
+
+  /** The guest runs here; what it lacks comes by request and by push. */
+  async #remainder(resumedAtEpochMs: number): Promise<void> {
+    const { options, signal, migrationId } = this.#parts();
+    const { channel } = options;
+    const data = this.#data!;
+    await channel.send({
+      type: "running",
+      migrationId,
+      resumedAtEpochMs,
+      cpuSeconds: data.counters.cpuSeconds,
+    });
+    const { connections } = await channel.receive("pages-complete", { signal });
+    data.send({ type: "end-remainder", totals: connections });
+    const figures = await data.remainderComplete(signal);
+    const latencyCounts = [...figures.latencyCounts];
+    await channel.send({ type: "remainder-complete", migrationId, ...figures, latencyCounts });
+  }
+
+  /** The guest is ours and waits for pages that only the source has: nothing may be ended. */
+  #pause(thrown: unknown): DestinationResult {
+    const reason = this.#fatal.signal.aborted ? this.#fatal.signal.reason : thrown;
+    const error = asGodwitError(reason, "GODWIT_LINK_LOST", this.#where())
+      .now({ vmState: "waits here for pages that only the source's stopped QEMU has" })
+      .with({ advice: "keep both QEMUs: ending either loses the guest" });
+    this.#log.append({ type: "error", error: error.toJSON() });
+    this.#phases.enter("paused", error.message);
+    return { outcome: "running", machine: this.#machine, error };
   }
 
   async #abandon(thrown: unknown): Promise<DestinationResult> {

@@ -7,7 +7,8 @@ import { GodwitError } from "../base/errors.ts";
  * What a side has bound itself to, in the order it may happen.
  *
  * Source: `started` → `committing` (the promise never to continue the guest without a refusal) → `handed-over`
- * or `refused` → `released`; `rolled-back` ends it before `committing` or after `refused`.
+ * or `refused` → `released`; `rolled-back` ends it before `committing` or after `refused`. With post-copy `serving`
+ * comes before `handed-over`: the guest is the destination's, and its QEMU here has pages that the other lacks.
  * Destination: `accepted` → `prepared` → `committed` (from here on the guest is ours) → `running` → `released`;
  * `abandoned` ends it before `committed`: it will never be committed any more.
  */
@@ -15,6 +16,7 @@ const journalStates = [
   "started",
   "committing",
   "refused",
+  "serving",
   "handed-over",
   "rolled-back",
   "accepted",

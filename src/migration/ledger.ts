@@ -31,7 +31,10 @@ const IN_FLIGHT = 3;
 const PASSES = 4;
 const LAST_BLOCK = 5;
 const LAST_PAGE = 6;
-const COUNTERS = 7;
+const FAULT_BLOCK = 7;
+const FAULT_PAGE = 8;
+const FAULTS = 9;
+const COUNTERS = 10;
 
 /**
  * What the destination still lacks, page by page: the one thing that all decisions read and from which all
@@ -170,6 +173,26 @@ export class Ledger {
   /** Scheduler: pages that were in hand have left. */
   arrived(pages: number): void {
     Atomics.sub(this.#counters, IN_FLIGHT, pages);
+  }
+
+  /** Fault server: the running destination waits for a page. Push follows it. */
+  faulted(block: number, page: number): void {
+    Atomics.store(this.#counters, FAULT_BLOCK, block);
+    Atomics.store(this.#counters, FAULT_PAGE, page);
+    Atomics.add(this.#counters, FAULTS, 1);
+  }
+
+  /** Pages that the running destination asked for and did not have on their way. */
+  get faults(): number {
+    return Atomics.load(this.#counters, FAULTS);
+  }
+
+  /** Where the latest of {@link faults} was. */
+  get lastFault(): { readonly block: number; readonly page: number } {
+    return {
+      block: Atomics.load(this.#counters, FAULT_BLOCK),
+      page: Atomics.load(this.#counters, FAULT_PAGE),
+    };
   }
 
   /** Pages that the destination lacks, as far as QEMU has told: waiting ones and those on their way. */

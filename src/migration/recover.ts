@@ -81,6 +81,10 @@ async function recoverSource(
     return { ...base, as: "departed", reason };
   };
   if (state === "handed-over") return letGo("the destination runs it");
+  // Its QEMU here has pages that are nowhere else: it must not end, whatever runs it.
+  if (state === "serving") {
+    return { ...base, as: "in-doubt", reason: "it is the destination's, which still lacks pages from here" };
+  }
   if (state !== "committing") return takeBack("the agent ended before the commit");
   const asked = askUntilKnown(inquiryOf(head, options), head.migrationId, options.signal);
   const later = asked.then((outcome) =>

@@ -1,8 +1,11 @@
 import { z } from "zod";
 import { migrationSettingsSchema } from "./settings.ts";
 
-/** How a migration ended. `in-doubt` means that the link went between Commit and its answer: see `docs/commit.md`. */
-export const outcomeNames = ["completed", "cancelled", "failed", "in-doubt"] as const;
+/**
+ * How a migration ended. `paused`: the guest is the destination's and lacks pages that the source keeps. `in-doubt`: the link
+ * went between Commit and its answer (`docs/commit.md`).
+ */
+export const outcomeNames = ["completed", "cancelled", "failed", "in-doubt", "paused"] as const;
 
 /**
  * The report of one migration: made from the ledger's counters and the clock when it ends, the last line of its
@@ -52,6 +55,27 @@ export const reportSchema = z.object({
     /** Pages that the running destination asked for. */
     faulted: z.number().int(),
   }),
+  /** What came after the resume; null when the guest resumed with all of its pages. */
+  postcopy: z
+    .object({
+      /** Pages sent between the stop and the resume. */
+      resumeSetPages: z.number().int(),
+      /** Pages that the destination lacked when the guest resumed. */
+      owedPages: z.number().int(),
+      /** Requests of the destination's QEMU. */
+      faults: z.number().int(),
+      /** Pages that went along with one that was asked for. */
+      bubblePages: z.number().int(),
+      /** Requests answered within 2^i microseconds and not within 2^(i-1), by i. */
+      latencyCounts: z.array(z.number().int()),
+      p50Us: z.number(),
+      p99Us: z.number(),
+      /** Time with at least one request unanswered. */
+      stalledMs: z.number(),
+      /** From the resume until the destination lacked nothing. */
+      remainderMs: z.number(),
+    })
+    .nullable(),
   /** Dirty syncs of QEMU that the migration saw. */
   rounds: z.number().int(),
   /** The source's QEMU has ended (or was never to be ended). */

@@ -1,3 +1,4 @@
+import type { PageBitmap, PageFilter } from "../pages/index.ts";
 import type { Ledger } from "./ledger.ts";
 
 /** Pages that share a connection: 2 MiB, a huge page, so that whole host pages stay together. */
@@ -41,6 +42,7 @@ export class Scheduler {
   readonly #order: PageOrder;
   readonly #scratch = new Uint32Array(2 * BATCH_PAGES);
   #batchPages = BATCH_PAGES;
+  #restriction: readonly PageBitmap[] | null = null;
   readonly #cursors: { block: number; page: number }[];
 
   constructor(ledger: Ledger, connections: number, order: PageOrder) {
@@ -55,8 +57,21 @@ export class Scheduler {
     this.#batchPages = Math.min(pages, BATCH_PAGES);
   }
 
+  /** Only pages of these sets, one a RAM block, are taken from now on; null lifts it. */
+  restrictTo(only: readonly PageBitmap[] | null): void {
+    this.#restriction = only;
+  }
+
+  /** Whether nothing of the restriction is owed any more. */
+  get isDone(): boolean {
+    return this.#ledger.blocks.every(
+      ({ owed, pages }, index) => owed.next(0, pages, this.#filter(index, false, false)) < 0,
+    );
+  }
+
   /** Takes the next batch for a connection out of `owed`, or null when there is nothing for it now. */
   take(connection: number): Batch | null {
+    if (this.#restriction !== null) return this.#takeFrom(connection, false, false);
     if (this.#order === "ascending") return this.#takeFrom(connection, false, false);
     return this.#takeFrom(connection, true, false) ?? this.#takeFrom(connection, false, true);
   }
@@ -74,6 +89,12 @@ export class Scheduler {
     return null;
   }
 
+  #filter(index: number, coldOnly: boolean, hotOnly: boolean): PageFilter | undefined {
+    if (this.#restriction !== null) return { only: this.#restriction[index]! };
+    const { hot } = this.#ledger.blocks[index]!;
+    return coldOnly ? { except: hot } : hotOnly ? { only: hot } : undefined;
+  }
+
   #takeInBlock(
     connection: number,
     index: number,
@@ -82,7 +103,7 @@ export class Scheduler {
     hotOnly: boolean,
   ): Batch | null {
     const block = this.#ledger.blocks[index]!;
-    const filter = coldOnly ? { except: block.hot } : hotOnly ? { only: block.hot } : undefined;
+    const filter = this.#filter(index, coldOnly, hotOnly);
     let runCount = 0;
     let pages = 0;
     let page = from;

@@ -1,7 +1,7 @@
 import { z } from "zod";
 
 /** The strategies that can be asked for by name; adding one is adding a file under `strategies/`. */
-export const strategyNames = ["stop-and-copy", "pre-copy"] as const;
+export const strategyNames = ["stop-and-copy", "pre-copy", "post-copy", "hybrid", "auto"] as const;
 
 /** How page contents are packed for the network; `auto` compresses where the link, not the processor, limits. */
 export const compressionNames = ["auto", "none", "zstd"] as const;
@@ -18,6 +18,8 @@ export const migrationSettingsSchema = z.object({
   downtimeLimitMs: z.number().min(1).max(2_000_000).default(300),
   compression: z.enum(compressionNames).default("auto"),
   contents: z.enum(contentSourceNames).default("auto"),
+  /** Pages that go with one that the guest waits for; absent: it adapts to what pays. */
+  bubblePages: z.number().int().min(1).max(256).optional(),
   /** Bulk connections, each with its own thread per side; two fill a 1 Gbit/s link on two cores. */
   bulkConnections: z.number().int().min(1).max(16).default(2),
 });

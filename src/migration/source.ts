@@ -1,10 +1,12 @@
 import { asGodwitError, GodwitError } from "../base/errors.ts";
 import type { MigrationEvent } from "./events.ts";
+import { bytesOf, uniteLearned } from "./learned-pages.ts";
 import type { MigrationReport } from "./report.ts";
 import { commit } from "./source/commit.ts";
 import { live } from "./source/live.ts";
 import type { SourceOptions } from "./source/options.ts";
 import { preflight } from "./source/preflight.ts";
+import { pausedRemainder, remainder } from "./source/remainder.ts";
 import { finishReport } from "./source/report.ts";
 import { SourceRun } from "./source/run.ts";
 import { setup } from "./source/setup.ts";
@@ -61,6 +63,17 @@ export class SourceMigration {
         return finishReport(run, "failed", await this.#rollBack(outcome.error), cpuSeconds());
       }
       run.moments.resumedMs = outcome.resumedAtEpochMs;
+      if (run.postcopy !== null) {
+        run.journal!.append("serving");
+        try {
+          await this.#remainder();
+        } catch (thrown) {
+          const error = pausedRemainder(run, thrown);
+          if (run.phases.current !== "paused") run.phases.enter("paused", error.message);
+          run.log.append({ type: "error", error: error.toJSON() });
+          return finishReport(run, "paused", error, cpuSeconds());
+        }
+      }
       await this.#release(outcome.cpuSeconds);
       run.phases.enter("completed");
       return finishReport(run, "completed", null, cpuSeconds());
@@ -78,6 +91,17 @@ export class SourceMigration {
       run.unwatch();
       run.journal?.close();
     }
+  }
+
+  async #remainder(): Promise<void> {
+    const run = this.#run;
+    // A link that was lost during the commit took the connections for pages with it.
+    if (run.phases.current === "paused") {
+      throw new GodwitError("GODWIT_LINK_LOST", "the link broke during the commit; the guest resumed there");
+    }
+    await remainder(run);
+    const endMs = Date.now();
+    run.postcopy = { ...run.postcopy!, remainderMs: Math.max(0, endMs - (run.moments.resumedMs ?? endMs)) };
   }
 
   /** Asks for the end of the migration. After the commit has begun it is too late: the guest is about to move. */
@@ -140,6 +164,10 @@ export class SourceMigration {
     run.sourceEnded = true;
     run.journal!.append("released");
     try {
+      const learned = uniteLearned(run.learned, run.requests);
+      if (learned.length > 0) {
+        await run.link.send({ type: "learned-pages", migrationId, payload: bytesOf(learned) });
+      }
       await run.link.send({ type: "release", migrationId });
       const last = await run.link.receive("released", { timeoutMs: RELEASE_TIMEOUT_MS });
       run.destinationCpuSeconds = last.cpuSeconds;

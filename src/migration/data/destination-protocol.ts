@@ -1,11 +1,12 @@
 import type { ErrorRecord } from "../../base/errors.ts";
 import type { Credentials } from "../../wire/index.ts";
+import type { FaultFigures } from "./fault-latency.ts";
 import type { ConnectionTotals, HeadBlock } from "./source-protocol.ts";
 
 /** What the destination agent tells its data process. */
 export type DestinationCommand =
   /** Starts the receiver threads, which takes a while, before it is known where they dial. */
-  | { readonly type: "warm-up"; readonly connections: number }
+  | { readonly type: "warm-up"; readonly connections: number; readonly postcopy: boolean }
   | {
       readonly type: "start";
       readonly credentials: Credentials;
@@ -18,6 +19,16 @@ export type DestinationCommand =
       readonly sectionId: number;
       readonly blocks: readonly HeadBlock[];
     }
+  /** Pages that are stale, as pairs of first page and count; before `resume`. */
+  | { readonly type: "discards"; readonly block: number; readonly runs: Uint32Array }
+  /** The resume set was sent: once it has arrived QEMU gets the post-copy package and prepares to run without the rest. */
+  | {
+      readonly type: "resume";
+      readonly totals: readonly ConnectionTotals[];
+      readonly deviceState: Uint8Array;
+    }
+  /** The rest was sent: once it has arrived QEMU's post-copy ends. */
+  | { readonly type: "end-remainder"; readonly totals: readonly ConnectionTotals[] }
   /** Everything was sent: once it has arrived, the RAM section is ended and the device state written. */
   | {
       readonly type: "finish";
@@ -32,6 +43,10 @@ export type DestinationNotice =
   | { readonly type: "pages-complete"; readonly atEpochMs: number }
   /** QEMU has been given the end of its stream. */
   | { readonly type: "written" }
+  /** QEMU has loaded the device state of a post-copy package. */
+  | { readonly type: "loaded" }
+  /** QEMU has ended its post-copy. */
+  | { readonly type: "remainder-complete"; readonly faults: FaultFigures }
   | { readonly type: "failed"; readonly error: ErrorRecord };
 
 /** What has arrived, told a few times a second. */

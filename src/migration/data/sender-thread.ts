@@ -38,7 +38,7 @@ export type SenderTask =
       readonly slot: number;
     }
   | { readonly type: "hurry"; readonly on: boolean }
-  | { readonly type: "end-of-set" };
+  | { readonly type: "end-of-set"; readonly set: number };
 
 /** What a sender thread tells. */
 export type SenderNotice =
@@ -98,7 +98,7 @@ class SenderThread {
       if (task.type === "blocks") {
         this.#sources = task.blocks.map(({ name }) => this.#memory.indexOf(name));
       } else if (task.type === "end-of-set") {
-        await this.#send(this.#encoder.endOfSet(0));
+        await this.#send(this.#encoder.endOfSet(task.set));
         const { totals } = this.#encoder;
         tell({ type: "totals", totals, bytesOnWire: this.#sender.bytesOnWire });
       } else if (task.type !== "hurry") {

@@ -2,15 +2,24 @@ import type { Worker } from "node:worker_threads";
 import { asGodwitError, type ErrorRecord } from "../../base/errors.ts";
 import { Pacer } from "../../wire/bulk/pacer.ts";
 import { Ledger } from "../ledger.ts";
+import { Push } from "../push.ts";
 import { BATCH_PAGES, LATE_BATCH_PAGES, Scheduler } from "../scheduler.ts";
 import type { CollectedBatch } from "./content-collector.ts";
 import { ContentRing } from "./content-ring.ts";
+import type { FaultInput, FaultNotice, FaultTask } from "./fault-thread.ts";
 import { FeedGate, GATE_OPEN } from "./feed-gate.ts";
 import type { FeedInput, FeedNotice } from "./feed-thread.ts";
 import { answerQemu } from "./qemu-answers.ts";
+import { discardsOf, resumeSetOf } from "./resume-set.ts";
 import { SendWindow } from "./send-window.ts";
 import type { SenderInput, SenderNotice, SenderTask } from "./sender-thread.ts";
-import type { ConnectionTotals, SourceCommand, SourceCounters, SourceNotice } from "./source-protocol.ts";
+import type {
+  ConnectionTotals,
+  HeadBlock,
+  SourceCommand,
+  SourceCounters,
+  SourceNotice,
+} from "./source-protocol.ts";
 import { startThread } from "./threads.ts";
 
 type Start = Extract<SourceCommand, { type: "start" }>;
@@ -23,6 +32,12 @@ const LATE_PAGES = 2048;
 
 /** How often the agent is told the counters: it asks its strategy as often. */
 const COUNTERS_INTERVAL_MS = 50;
+
+/**
+ * Which pages are dealt. `all`: whatever is owed. `nothing`: post-copy waits for the guest to stand. `resume-set`:
+ * what the guest needs first. `push`: everything, in the order of post-copy.
+ */
+type Dealing = "all" | "nothing" | "resume-set" | "push";
 
 type BatchTask = Extract<SenderTask, { pages: number }>;
 
@@ -50,6 +65,13 @@ class SourceProcess {
   #feedEnded = false;
   #settledPages = 0;
   #closing = false;
+  #dealing: Dealing = "all";
+  #set = 0;
+  #push: Push | null = null;
+  #learned: Uint32Array | null = null;
+  #resumeSetPages = 0;
+  #fault: { worker: Worker; bytesOnWire: number; totals: ConnectionTotals | null } | null = null;
+  #blocks: readonly HeadBlock[] = [];
   #late = false;
   #stopPermitted = false;
 
@@ -72,6 +94,7 @@ class SourceProcess {
     };
     startThread<FeedNotice>("./feed-thread.ts", feed, (notice) => this.#feedSays(notice));
     for (let connection = 0; connection < start.connections; connection++) this.#startSender(connection);
+    if (start.postcopy !== null) this.#startFaultThread(start.postcopy.bubblePages);
     setInterval(() => this.#tellCounters(), COUNTERS_INTERVAL_MS);
     void this.#pumpOnListings();
   }
@@ -84,6 +107,11 @@ class SourceProcess {
       this.#hurry(false);
     } else if (command.type === "hurry") this.#hurry(command.on && this.#gate.gatePages !== GATE_OPEN);
     else if (command.type === "permit-stop") this.#permitStop();
+    else if (command.type === "hold-pages") this.#dealing = "nothing";
+    else if (command.type === "resume-set") {
+      this.#learned = command.learned;
+      this.#pump();
+    } else if (command.type === "push") this.#startPush();
     else if (command.type === "set-bandwidth") this.#pacer.setRate(command.bytesPerSecond);
   }
 
@@ -120,11 +148,51 @@ class SourceProcess {
     });
   }
 
+  #startFaultThread(bubblePages: number | null): void {
+    const { credentials, peerName, listen, tokenHex, memory, compression } = this.#start;
+    const token = Buffer.from(tokenHex, "hex");
+    const input: FaultInput = { credentials, peerName, listen, token, memory, bubblePages, compression };
+    const worker = startThread<FaultNotice>("./fault-thread.ts", input, (notice) => this.#faultSays(notice));
+    this.#fault = { worker, bytesOnWire: 0, totals: null };
+  }
+
+  #faultSays(notice: FaultNotice): void {
+    const fault = this.#fault!;
+    if (notice.type === "listening") this.#listens(this.#senders.length, notice.port);
+    else if (notice.type === "connected") this.#connects();
+    else if (notice.type === "placed") {
+      fault.bytesOnWire = notice.bytesOnWire;
+      this.#settledPages += notice.pages;
+      this.#ledger!.arrived(notice.pages);
+    } else if (notice.type === "totals") {
+      fault.totals = notice.totals;
+      fault.bytesOnWire = notice.bytesOnWire;
+      this.#remainderComplete(notice.bubblePages, notice.learned);
+    } else fail(notice.error);
+  }
+
+  #startPush(): void {
+    this.#dealing = "push";
+    this.#push = new Push(this.#ledger!);
+    this.#pump();
+  }
+
+  /** The guest stands and everything is listed: what goes before it may resume. */
+  #chooseResumeSet(learned: Uint32Array): void {
+    const { bitmaps, pages } = resumeSetOf(this.#ledger!, learned, (block) =>
+      this.#start.memory.some((source) => source.block === this.#blocks[block]!.name),
+    );
+    this.#resumeSetPages = pages;
+    this.#scheduler!.restrictTo(bitmaps);
+    this.#dealing = "resume-set";
+  }
+
   #feedSays(notice: FeedNotice): void {
     if (notice.type === "head") {
       this.#ledger = Ledger.attach(notice.ledger);
       this.#scheduler = new Scheduler(this.#ledger, this.#start.connections, this.#start.order);
       const { configuration, sectionId, blocks, totalBytes } = notice;
+      this.#blocks = blocks;
       for (const sender of this.#senders) {
         const task: SenderTask = { type: "blocks", blocks };
         sender.worker.postMessage(task);
@@ -144,15 +212,9 @@ class SourceProcess {
   #senderSays(connection: number, notice: SenderNotice | { type: "failed"; error: ErrorRecord }): void {
     const sender = this.#senders[connection]!;
     if (notice.type === "listening") {
-      this.#listening[connection] = notice.port;
-      if (this.#listening.filter((port) => port !== undefined).length === this.#senders.length) {
-        tell({ type: "listening", ports: this.#listening });
-      }
-    } else if (notice.type === "connected") {
-      this.#connected += 1;
-      if (this.#connected === this.#senders.length) tell({ type: "connected" });
-      this.#pump();
-    } else if (notice.type === "placed") {
+      this.#listens(connection, notice.port);
+    } else if (notice.type === "connected") this.#connects();
+    else if (notice.type === "placed") {
       sender.window.placed(notice.batches, performance.now());
       sender.bytesOnWire = notice.bytesOnWire;
       sender.zeroPages = notice.zeroPages;
@@ -163,11 +225,55 @@ class SourceProcess {
     } else if (notice.type === "totals") {
       sender.totals = notice.totals;
       sender.bytesOnWire = notice.bytesOnWire;
-      if (this.#senders.every(({ totals }) => totals !== null)) {
-        this.#tellCounters();
-        tell({ type: "pages-complete", totals: this.#senders.map(({ totals }) => totals!) });
-      }
+      if (this.#senders.every(({ totals }) => totals !== null)) this.#setComplete();
     } else fail(notice.error);
+  }
+
+  get #connections(): number {
+    return this.#senders.length + (this.#fault === null ? 0 : 1);
+  }
+
+  #listens(connection: number, port: number): void {
+    this.#listening[connection] = port;
+    if (this.#listening.filter((known) => known !== undefined).length < this.#connections) return;
+    tell({ type: "listening", ports: this.#listening });
+  }
+
+  #connects(): void {
+    this.#connected += 1;
+    if (this.#connected === this.#connections) tell({ type: "connected" });
+    this.#pump();
+  }
+
+  /** Every bulk connection has told its totals up to the end of a set. */
+  #setComplete(): void {
+    this.#tellCounters();
+    if (this.#set === 1) {
+      this.#tellFault({ type: "end-of-set", set: 1 });
+      return;
+    }
+    const totals = this.#senders.map((sender) => sender.totals!);
+    if (this.#dealing === "all") {
+      tell({ type: "pages-complete", totals });
+      return;
+    }
+    const discards = discardsOf(this.#ledger!);
+    const owedPages = this.#ledger!.owedPages();
+    tell({ type: "resume-set-complete", totals, discards, owedPages, resumeSetPages: this.#resumeSetPages });
+    for (const sender of this.#senders) sender.totals = null;
+    this.#set = 1;
+    this.#closing = false;
+    this.#dealing = "nothing";
+  }
+
+  #remainderComplete(bubblePages: number, learned: readonly number[]): void {
+    this.#tellCounters();
+    const totals = [...this.#senders.map((sender) => sender.totals!), this.#fault!.totals!];
+    tell({ type: "remainder-complete", totals, bubblePages, learned });
+  }
+
+  #tellFault(task: FaultTask): void {
+    this.#fault?.worker.postMessage(task);
   }
 
   async #pumpOnListings(): Promise<void> {
@@ -179,7 +285,10 @@ class SourceProcess {
 
   #pump(): void {
     const scheduler = this.#scheduler;
-    if (scheduler === null || this.#connected < this.#senders.length || this.#closing) return;
+    if (scheduler === null || this.#connected < this.#connections || this.#closing) return;
+    if (this.#feedEnded && this.#dealing === "nothing" && this.#set === 0 && this.#learned !== null) {
+      this.#chooseResumeSet(this.#learned);
+    }
     for (let connection = 0; connection < this.#senders.length; connection++) {
       const sender = this.#senders[connection]!;
       while (sender.window.isOpen) {
@@ -190,10 +299,20 @@ class SourceProcess {
       }
     }
     // What is dealt need not be waited for: a connection delivers in order, and its totals are checked over there.
-    if (this.#feedEnded && this.#ledger!.owedPages() === 0 && this.#nothingCollected()) {
+    if (this.#feedEnded && this.#nothingCollected() && this.#nothingToDeal(scheduler)) {
       this.#closing = true;
-      for (const { worker } of this.#senders) worker.postMessage({ type: "end-of-set" } satisfies SenderTask);
+      // Requests come as soon as the destination has the package, which follows this set.
+      if (this.#set === 0) {
+        this.#tellFault({ type: "serve", ledger: this.#ledger!.share(), blocks: this.#blocks });
+      }
+      const end: SenderTask = { type: "end-of-set", set: this.#set };
+      for (const { worker } of this.#senders) worker.postMessage(end);
     }
+  }
+
+  #nothingToDeal(scheduler: Scheduler): boolean {
+    if (this.#dealing === "nothing") return false;
+    return this.#dealing === "resume-set" ? scheduler.isDone : this.#ledger!.owedPages() === 0;
   }
 
   #nothingCollected(): boolean {
@@ -206,7 +325,8 @@ class SourceProcess {
       const { block, runs, pages, slot } = collected;
       return { type: "slot", block, runs, pages, slot };
     }
-    const batch = scheduler.take(connection);
+    if (this.#dealing === "nothing") return null;
+    const batch = this.#push === null ? scheduler.take(connection) : this.#push.take();
     return batch === null ? null : { type: "memory", ...batch };
   }
 
@@ -220,6 +340,7 @@ class SourceProcess {
       listedPages,
       owedPages: ledger.owedPages(),
       backlogPages: ledger.backlogPages(),
+      coldPages: ledger.owedColdPages(),
       sentPages: ledger.sentPages,
       resentPages: ledger.resentPages,
       zeroPages: ledger.zeroPages(),
@@ -228,8 +349,12 @@ class SourceProcess {
       listedRecords: ledger.listedRecords,
       passes: ledger.passes,
       firstPassDone: this.#feedEnded || ledger.passes > 1 || listedPages === ledger.totalPages,
+      faults: ledger.faults,
       settledPages: this.#settledPages,
-      bytesOnWire: this.#senders.reduce((sum, sender) => sum + sender.bytesOnWire, 0),
+      bytesOnWire: this.#senders.reduce(
+        (sum, sender) => sum + sender.bytesOnWire,
+        this.#fault?.bytesOnWire ?? 0,
+      ),
       cpuSeconds: (usage.user + usage.system) / 1e6,
     };
     tell({ type: "counters", counters });

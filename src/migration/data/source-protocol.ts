@@ -25,6 +25,8 @@ export type SourceCommand =
       /** RAM blocks that can be read from outside; contents of the others come from the stream. */
       readonly memory: readonly MemorySource[];
       readonly order: PageOrder;
+      /** The guest may resume before all of its pages are there: a connection for faults is wanted, and how. */
+      readonly postcopy: { readonly bubblePages: number | null } | null;
       /** QEMU waits for {@link SourceCommand} `permit-stop` before it stops the guest, and for our word at its end. */
       readonly acknowledged: boolean;
       /** Backlog above which QEMU is held, in pages; {@link GATE_OPEN} to never hold it. */
@@ -36,6 +38,12 @@ export type SourceCommand =
   | { readonly type: "hurry"; readonly on: boolean }
   /** The guest has stopped: what is left comes at full speed. */
   | { readonly type: "open-gate" }
+  /** The guest is to be stopped for post-copy: no page leaves any more until the resume set is known. */
+  | { readonly type: "hold-pages" }
+  /** Pages that earlier moves of this guest asked for first, as pairs of RAM block and page: the resume set. */
+  | { readonly type: "resume-set"; readonly learned: Uint32Array }
+  /** The destination takes pages in any order now: what is owed goes unasked, around faults first. */
+  | { readonly type: "push" }
   | { readonly type: "set-bandwidth"; readonly bytesPerSecond: number | null };
 
 /** What the data process tells the source agent. */
@@ -52,6 +60,21 @@ export type SourceNotice =
   | { readonly type: "counters"; readonly counters: SourceCounters }
   | { readonly type: "device-state"; readonly bytes: Uint8Array; readonly atEpochMs: number }
   | { readonly type: "pages-complete"; readonly totals: readonly ConnectionTotals[] }
+  | {
+      readonly type: "resume-set-complete";
+      readonly totals: readonly ConnectionTotals[];
+      /** What the destination has and must forget, per RAM block: pairs of first page and count. */
+      readonly discards: readonly { readonly block: number; readonly runs: Uint32Array }[];
+      readonly owedPages: number;
+      readonly resumeSetPages: number;
+    }
+  /** Nothing is owed any more, in place of `pages-complete`; the connection for faults comes last. */
+  | {
+      readonly type: "remainder-complete";
+      readonly totals: readonly ConnectionTotals[];
+      readonly bubblePages: number;
+      readonly learned: readonly number[];
+    }
   | { readonly type: "failed"; readonly error: ErrorRecord };
 
 /** The ledger and the wire at a moment, told about twenty times a second. */
@@ -60,6 +83,8 @@ export interface SourceCounters {
   readonly listedPages: number;
   readonly owedPages: number;
   readonly backlogPages: number;
+  /** Of the owed pages, those that the guest was not seen writing to. */
+  readonly coldPages: number;
   readonly sentPages: number;
   readonly resentPages: number;
   /** Pages settled as zero without sending anything. */
@@ -72,6 +97,8 @@ export interface SourceCounters {
   readonly passes: number;
   /** QEMU has begun its second pass, or ended. */
   readonly firstPassDone: boolean;
+  /** Pages that the running destination asked for. */
+  readonly faults: number;
   /** Pages that left `owed` in any way since the start. */
   readonly settledPages: number;
   readonly bytesOnWire: number;

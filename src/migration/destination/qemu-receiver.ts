@@ -16,18 +16,31 @@ const STATUS_POLL_MS = 1;
 export class QemuReceiver {
   readonly #machine: RunningMachine;
   #loaded: Promise<void> | null = null;
+  #postcopy = false;
 
   constructor(machine: RunningMachine) {
     this.#machine = machine;
+  }
+
+  /** Whether this QEMU can run the guest before all pages are there: it was asked to, and has user faults. */
+  get takesPostcopy(): boolean {
+    return this.#postcopy;
   }
 
   /**
    * Opens QEMU's incoming side. `late-block-activate` keeps it from taking the disks' locks before `cont`: that is
    * what makes `cont` the one action by which the guest changes hands.
    */
-  async open(signal: AbortSignal): Promise<Socket> {
+  async open(wantsPostcopy: boolean, signal: AbortSignal): Promise<Socket> {
     const { qmp, folder } = this.#machine;
     await setCapabilities(qmp, { events: true, "late-block-activate": true }, { signal });
+    if (wantsPostcopy) {
+      this.#postcopy = await setCapabilities(qmp, { "postcopy-ram": true }, { signal }).then(
+        () => true,
+        () => signal.aborted,
+      );
+      signal.throwIfAborted();
+    }
     const path = join(folder, "in.sock");
     const ended = qmp.waitForEvent(
       (event) =>
@@ -62,7 +75,28 @@ export class QemuReceiver {
       limit.addEventListener("abort", late, { once: true });
       this.#loaded!.then(resolve, reject);
     });
-    // The event comes a moment before the run state changes.
+    await this.#standsReady(signal);
+  }
+
+  /** Resolves when a QEMU that has loaded the devices of a post-copy package stands ready to run. */
+  async prepared(loaded: Promise<void>, signal: AbortSignal): Promise<void> {
+    const limit = AbortSignal.timeout(LOAD_TIMEOUT_MS);
+    const refused = this.#loaded!.then(() => {
+      throw this.#loadFailed("it ended before the guest ran");
+    });
+    const late = new Promise<never>((_, reject) => {
+      limit.addEventListener("abort", () => reject(this.#loadFailed("it does not load the devices")), {
+        once: true,
+      });
+    });
+    late.catch(() => {});
+    refused.catch(() => {});
+    await Promise.race([loaded, refused, late]);
+    await this.#standsReady(signal);
+  }
+
+  /** The word of QEMU comes a moment before its run state changes. */
+  async #standsReady(signal: AbortSignal): Promise<void> {
     for (;;) {
       const { status } = await this.#machine.qmp.execute("query-status", {}, { signal });
       if (status !== "inmigrate") return;

@@ -10,6 +10,8 @@ import type {
 import { type DataProcess, spawnDataProcess } from "../data/spawn.ts";
 
 type Head = Extract<SourceNotice, { type: "head" }>;
+type ResumeSet = Extract<SourceNotice, { type: "resume-set-complete" }>;
+type Remainder = Extract<SourceNotice, { type: "remainder-complete" }>;
 type DeviceStateNotice = Extract<SourceNotice, { type: "device-state" }>;
 
 /** The source's data process as promises: what it has told, and what it will tell. */
@@ -20,6 +22,8 @@ export class SourceData {
   readonly #head = Promise.withResolvers<Head>();
   readonly #deviceState = Promise.withResolvers<DeviceStateNotice>();
   readonly #pagesComplete = Promise.withResolvers<readonly ConnectionTotals[]>();
+  readonly #resumeSet = Promise.withResolvers<ResumeSet>();
+  readonly #remainder = Promise.withResolvers<Remainder>();
   #counters: SourceCounters | null = null;
   #onCounters: (counters: SourceCounters) => void = () => {};
 
@@ -63,6 +67,16 @@ export class SourceData {
     return this.#until(this.#pagesComplete.promise, signal);
   }
 
+  /** The resume set has left: what is stale at the destination, and what it lacks. */
+  resumeSetComplete(signal: AbortSignal): Promise<ResumeSet> {
+    return this.#until(this.#resumeSet.promise, signal);
+  }
+
+  /** Nothing is owed any more. */
+  remainderComplete(signal: AbortSignal): Promise<Remainder> {
+    return this.#until(this.#remainder.promise, signal);
+  }
+
   /** Calls back with each new set of counters. */
   onCounters(listener: (counters: SourceCounters) => void): void {
     this.#onCounters = listener;
@@ -80,6 +94,8 @@ export class SourceData {
       else if (notice.type === "head") this.#head.resolve(notice);
       else if (notice.type === "device-state") this.#deviceState.resolve(notice);
       else if (notice.type === "pages-complete") this.#pagesComplete.resolve(notice.totals);
+      else if (notice.type === "resume-set-complete") this.#resumeSet.resolve(notice);
+      else if (notice.type === "remainder-complete") this.#remainder.resolve(notice);
       else if (notice.type === "counters") {
         this.#counters = notice.counters;
         this.#onCounters(notice.counters);

@@ -12,6 +12,24 @@ const LEAST_STOP_MS = 20;
 
 const PAGE_BYTES = 4096;
 
+/** For post-copy QEMU may stop when its last pages are read in this time: shorter than other costs of the pause. */
+const STOP_READING_MS = 8;
+
+/** The feed reads about this fast, contents and all. */
+const READING_BYTES_PER_SECOND = 1e9;
+
+const noPostcopy = {
+  resumeSetPages: 0,
+  owedPages: 0,
+  faults: 0,
+  bubblePages: 0,
+  latencyCounts: [],
+  p50Us: 0,
+  p99Us: 0,
+  stalledMs: 0,
+  remainderMs: 0,
+};
+
 /** The event log gets a progress line this often: smooth for the eye, some 1 KB a second. */
 const PROGRESS_INTERVAL_MS = 250;
 
@@ -56,6 +74,8 @@ export async function live(run: SourceRun): Promise<void> {
       atMs: run.log.atMs,
       firstPassDone: counters.firstPassDone,
       backlogPages: counters.backlogPages,
+      coldPages: counters.coldPages,
+      dirtyPagesPerSecond: figures.dirtyPagesPerSecond,
       unlistedPages: figures.unlistedPages,
       rounds: figures.rounds,
       pagesPerSecond: meter.pagesPerSecond,
@@ -66,6 +86,10 @@ export async function live(run: SourceRun): Promise<void> {
     if (decision.hurry !== hurried) {
       hurried = decision.hurry;
       run.carrier.send({ type: "hurry", on: hurried });
+    }
+    if (decision.action === "stop" && run.postcopy === null) {
+      run.log.append({ type: "decision", what: "stop the source for post-copy", reason: decision.reason });
+      await stopForPostcopy(run);
     }
     if (decision.action === "permit") {
       const wantedMs = Math.max(LEAST_STOP_MS, decision.pagesMs);
@@ -82,6 +106,18 @@ export async function live(run: SourceRun): Promise<void> {
       run.log.append(meter.event("live", decision.reason));
     }
   }
+}
+
+/**
+ * Has QEMU stop as soon as it can: no page leaves any more, its stream is read at memory speed, so that every sync
+ * finds less, and it may stop when what it finds is read in a moment.
+ */
+async function stopForPostcopy(run: SourceRun): Promise<void> {
+  run.postcopy = { ...noPostcopy };
+  run.carrier.send({ type: "hold-pages" });
+  run.carrier.send({ type: "resume-set", learned: run.learned });
+  await run.qemu.permitStop(STOP_READING_MS, READING_BYTES_PER_SECOND, run.signal);
+  run.carrier.send({ type: "open-gate" });
 }
 
 /** Waits a moment; an abort only ends the wait, what follows looks at the signal itself. */

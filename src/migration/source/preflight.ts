@@ -4,6 +4,7 @@ import { isEvent } from "../../qemu/qmp-events.ts";
 import { formatVersion } from "../../qemu/version.ts";
 import { connectControl } from "../../wire/index.ts";
 import { Journal } from "../journal.ts";
+import { readLearnedPages } from "../learned-pages.ts";
 import type { SourceRun } from "./run.ts";
 
 /** The destination starts a QEMU before it answers, which takes up to half a minute for very large guests. */
@@ -63,6 +64,8 @@ export async function preflight(run: SourceRun): Promise<void> {
   const answer = await channel.receive(["accepted", "refused"], { signal, timeoutMs: ACCEPT_TIMEOUT_MS });
   if (answer.type === "refused") throw GodwitError.fromRecord(answer.error).with({ side: "destination" });
   run.destinationQemu = answer.qemuVersion;
+  run.destinationTakesPostcopy = answer.postcopy;
+  run.learned = readLearnedPages(machine.folder);
 }
 
 /** A guest that powers off, and a QEMU that dies, end the migration. */

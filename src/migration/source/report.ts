@@ -38,8 +38,9 @@ export function finishReport(
       resent: counters?.resentPages ?? 0,
       zero: (counters?.zeroPages ?? 0) + (counters?.sentZeroPages ?? 0),
       free: 0,
-      faulted: 0,
+      faulted: counters?.faults ?? 0,
     },
+    postcopy: run.postcopy,
     rounds: run.rounds,
     sourceEnded: run.sourceEnded,
     agents: {

@@ -7,6 +7,7 @@ import type { SourceCounters } from "../data/source-protocol.ts";
 import { EventLog } from "../event-log.ts";
 import type { Journal } from "../journal.ts";
 import { PhaseMachine } from "../phases.ts";
+import type { MigrationReport } from "../report.ts";
 import { strategies } from "../strategies/index.ts";
 import type { Strategy } from "../strategies/strategy.ts";
 import type { SourceData } from "./data.ts";
@@ -30,10 +31,21 @@ export interface Moments {
   resumedMs: number | null;
 }
 
+/** Post-copy in figures; see the report. */
+export type PostcopyFigures = NonNullable<MigrationReport["postcopy"]>;
+
 /** What the phases of one outgoing migration share. Each phase is a function over it, in a file of its own. */
 export class SourceRun {
   readonly options: SourceOptions;
-  readonly strategy: Strategy;
+  /** The strategy that was asked for; from setup on the one that is possible. */
+  strategy: Strategy;
+  destinationTakesPostcopy = false;
+  /** Pages that earlier moves of the guest asked for first, as pairs of RAM block and page. */
+  learned: Uint32Array = new Uint32Array();
+  /** The first requests of this move, likewise. */
+  requests: readonly number[] = [];
+  /** What the report says of post-copy; null while, and if, the guest resumes only with all of its pages. */
+  postcopy: PostcopyFigures | null = null;
   readonly qemu: QemuSender;
   readonly log: EventLog;
   readonly phases: PhaseMachine;

@@ -3,6 +3,8 @@ import { GodwitError } from "../../base/errors.ts";
 import type { MemorySource } from "../../qemu/memory-source.ts";
 import { isEvent } from "../../qemu/qmp-events.ts";
 import { GATE_OPEN } from "../data/feed-gate.ts";
+import { strategies } from "../strategies/index.ts";
+import type { Strategy } from "../strategies/strategy.ts";
 import { SourceData } from "./data.ts";
 import type { SourceRun } from "./run.ts";
 
@@ -24,7 +26,8 @@ const BULK_TIMEOUT_MS = 30_000;
  */
 export async function setup(run: SourceRun): Promise<void> {
   run.phases.enter("setup");
-  const { options, signal, strategy, link } = run;
+  const { options, signal, link } = run;
+  const strategy = settleStrategy(run);
   const { machine, settings, migrationId } = options;
   const readable = readableBlocks(run);
   await run.qemu.prepare(signal);
@@ -51,6 +54,7 @@ export async function setup(run: SourceRun): Promise<void> {
     bandwidthBytesPerSecond: settings.bandwidthBytesPerSecond ?? null,
     memory: readable,
     order: strategy.order,
+    postcopy: strategy.postcopy === "no" ? null : { bubblePages: settings.bubblePages ?? null },
     acknowledged: run.qemu.waitsForAcknowledgement,
     gatePages: strategy.stopsFirst || run.guestWasPaused ? GATE_OPEN : GATE_PAGES,
   });
@@ -75,6 +79,24 @@ export async function setup(run: SourceRun): Promise<void> {
   await link.receive("bulk-connected", { signal, timeoutMs: BULK_TIMEOUT_MS });
   await data.connected(signal);
   run.moments.liveMs = Date.now();
+}
+
+/** Post-copy wants a destination that can, and contents that are there when they are asked for; else pre-copy it is. */
+function settleStrategy(run: SourceRun): Strategy {
+  if (run.strategy.postcopy === "no") return run.strategy;
+  const { contents } = run.options.settings;
+  const why = !run.destinationTakesPostcopy
+    ? "the destination's QEMU can't wait for pages (postcopy-ram, user faults)"
+    : contents === "stream" || readableBlocks(run).length === 0
+      ? "page contents come from QEMU's stream, which says each page once"
+      : run.guestWasPaused
+        ? "a paused guest has no pause to shorten"
+        : null;
+  if (why !== null) {
+    run.log.append({ type: "decision", what: `pre-copy instead of ${run.strategy.name}`, reason: why });
+    run.strategy = strategies["pre-copy"];
+  }
+  return run.strategy;
 }
 
 /** The RAM blocks whose contents are read from outside when they are sent; those of the others come from the stream. */

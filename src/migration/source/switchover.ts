@@ -27,16 +27,34 @@ export async function switchover(run: SourceRun): Promise<void> {
     await link.send({ type: "device-state", migrationId, index, last, payload });
     if (last) break;
   }
-  const totals = await carrier.pagesComplete(signal);
-  await link.send({
-    type: "pages-complete",
-    migrationId,
-    connections: totals.map((total) => ({ ...total })),
-  });
+  if (run.postcopy === null) {
+    const totals = await carrier.pagesComplete(signal);
+    const connections = totals.map((total) => ({ ...total }));
+    await link.send({ type: "pages-complete", migrationId, connections });
+  } else await sendResumeSet(run);
 
   // Only a QEMU that has ended its migration has let go of its disks, and only then can it be continued, too.
   await run.qemu.completed(signal);
   const prepared = await link.receive("prepared", { signal, timeoutMs: PREPARED_TIMEOUT_MS });
   run.moments.pagesMs = prepared.pagesCompleteAtEpochMs;
   run.moments.loadedMs = prepared.loadedAtEpochMs;
+  // It has forgotten what is stale: from here on nothing that is sent is lost.
+  if (run.postcopy !== null) carrier.send({ type: "push" });
+}
+
+/** What leaves before a guest resumes that lacks pages: the resume set, and what the destination must forget. */
+async function sendResumeSet(run: SourceRun): Promise<void> {
+  const { signal, link, carrier, options } = run;
+  const { migrationId } = options;
+  const { totals, discards, owedPages, resumeSetPages } = await carrier.resumeSetComplete(signal);
+  run.postcopy = { ...run.postcopy!, owedPages, resumeSetPages };
+  for (const { block, runs } of discards) {
+    const bytes = new Uint8Array(runs.buffer, runs.byteOffset, runs.byteLength);
+    for (let start = 0; start < bytes.length; start += CHUNK_BYTES) {
+      const payload = bytes.subarray(start, start + CHUNK_BYTES);
+      await link.send({ type: "discards", migrationId, block, payload });
+    }
+  }
+  const connections = totals.map((total) => ({ ...total }));
+  await link.send({ type: "resume-set-complete", migrationId, connections, owedPages });
 }

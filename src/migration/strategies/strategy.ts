@@ -8,6 +8,10 @@ export interface Observation {
   readonly firstPassDone: boolean;
   /** Pages owed or on their way, as far as QEMU has told us. */
   readonly backlogPages: number;
+  /** Of those that wait, pages that the guest was not seen writing to. */
+  readonly coldPages: number;
+  /** Pages dirtied a second in QEMU's last round. */
+  readonly dirtyPagesPerSecond: number;
   /** Pages dirty at QEMU's last sync that it hasn't told us of yet. */
   readonly unlistedPages: number;
   /** Dirty syncs of QEMU so far. */
@@ -28,6 +32,8 @@ export type Decision = {
   | { readonly action: "go-on" }
   /** QEMU may stop the guest when a sync finds no more pages than pass in this time. */
   | { readonly action: "permit"; readonly pagesMs: number }
+  /** The guest stops now, and resumes before its pages are there: post-copy. Final. */
+  | { readonly action: "stop" }
 );
 
 /** One run of a strategy: it may remember what it saw. */
@@ -44,8 +50,11 @@ export interface Strategy {
   readonly name: string;
   /** The guest is stopped before the first page is copied. */
   readonly stopsFirst: boolean;
-  /** Pages that the destination needs before it resumes. */
-  readonly resumeSet: "all";
+  /**
+   * Whether the guest may resume before all pages are there. `at-once`: none is sent before it stops; `after-live`:
+   * when the strategy says `stop`. Where the destination can't, pre-copy takes the place of both.
+   */
+  readonly postcopy: "no" | "at-once" | "after-live";
   readonly order: PageOrder;
   start(): StrategyRun;
 }
@@ -63,4 +72,9 @@ export function expectedDowntimeMs(observation: Observation): number {
   return (
     observation.fixedDowntimeMs + pagesMs(observation, observation.backlogPages + observation.unlistedPages)
   );
+}
+
+/** Milliseconds in words, for reasons. */
+export function inMs(milliseconds: number): string {
+  return Number.isFinite(milliseconds) ? `${Math.round(milliseconds)} ms` : "an unknown time";
 }

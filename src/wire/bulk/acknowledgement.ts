@@ -7,6 +7,12 @@ import { GodwitError } from "../../base/errors.ts";
  */
 export const ACKNOWLEDGEMENT_BYTES = 4;
 
+/** In place of an acknowledgement: a page request follows. So many batches, 4 PiB of pages, no connection carries. */
+const REQUEST_MARK = 0xffff_ffff;
+
+/** Mark, u32 first page, u16 RAM block, u16 pages. */
+const REQUEST_BYTES = 12;
+
 /** The acknowledgement of a number of batches. */
 export function acknowledgement(batches: number): Buffer {
   const bytes = Buffer.allocUnsafe(ACKNOWLEDGEMENT_BYTES);
@@ -14,11 +20,31 @@ export function acknowledgement(batches: number): Buffer {
   return bytes;
 }
 
+/** Asks for pages of a RAM block, at most 65,535: on the connection that answers faults. */
+export function pageRequest(block: number, firstPage: number, pageCount: number): Buffer {
+  const bytes = Buffer.allocUnsafe(REQUEST_BYTES);
+  bytes.writeUInt32LE(REQUEST_MARK, 0);
+  bytes.writeUInt32LE(firstPage, 4);
+  bytes.writeUInt16LE(block, 8);
+  bytes.writeUInt16LE(pageCount, 10);
+  return bytes;
+}
+
+/** Told of each page request. */
+export type RequestListener = (block: number, firstPage: number, pageCount: number) => void;
+
 /** Reads acknowledgements in any chunking and trusts none that claims more than was sent. */
 export class AcknowledgementReader {
-  readonly #word = Buffer.alloc(ACKNOWLEDGEMENT_BYTES);
+  readonly #word = Buffer.alloc(REQUEST_BYTES);
+  readonly #onRequest: RequestListener | undefined;
   #filled = 0;
+  #wanted = ACKNOWLEDGEMENT_BYTES;
   #placed = 0;
+
+  /** @param onRequest told of page requests; without it there are none and every word is an acknowledgement */
+  constructor(onRequest?: RequestListener) {
+    this.#onRequest = onRequest;
+  }
 
   /** Batches acknowledged so far. */
   get placed(): number {
@@ -32,16 +58,30 @@ export class AcknowledgementReader {
    */
   push(bytes: Buffer, sent: number): void {
     for (let at = 0; at < bytes.length; ) {
-      const taken = bytes.copy(this.#word, this.#filled, at);
+      const taken = bytes.copy(this.#word, this.#filled, at, at + this.#wanted - this.#filled);
       at += taken;
       this.#filled += taken;
-      if (this.#filled < ACKNOWLEDGEMENT_BYTES) return;
+      if (this.#filled < this.#wanted) return;
+      const marked = this.#onRequest !== undefined && this.#word.readUInt32LE() === REQUEST_MARK;
+      if (this.#wanted === ACKNOWLEDGEMENT_BYTES && marked) {
+        this.#wanted = REQUEST_BYTES;
+        continue;
+      }
       this.#filled = 0;
+      if (this.#wanted === REQUEST_BYTES) {
+        this.#wanted = ACKNOWLEDGEMENT_BYTES;
+        this.#request();
+        continue;
+      }
       const newly = (this.#word.readUInt32LE() - this.#placed) >>> 0;
       if (newly > sent - this.#placed) {
         throw new GodwitError("GODWIT_BULK_FRAME", "the receiver acknowledged batches that were never sent");
       }
       this.#placed += newly;
     }
+  }
+
+  #request(): void {
+    this.#onRequest!(this.#word.readUInt16LE(8), this.#word.readUInt32LE(4), this.#word.readUInt16LE(10));
   }
 }

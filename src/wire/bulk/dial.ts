@@ -1,6 +1,6 @@
 import { asGodwitError, GodwitError } from "../../base/errors.ts";
 import { type ConnectOptions, connectSecurely } from "../tls/connect.ts";
-import { acknowledgement } from "./acknowledgement.ts";
+import { acknowledgement, pageRequest } from "./acknowledgement.ts";
 import { BatchDecoder, type BatchHandler } from "./decoder.ts";
 import type { BulkTotals } from "./format.ts";
 import { ANSWER_ACCEPTED, preamble } from "./preamble.ts";
@@ -28,6 +28,8 @@ export interface BulkReceiver {
   readonly totals: BulkTotals;
   /** Settles once: null after the sender's goodbye, otherwise why it ended. Never rejects. */
   readonly closed: Promise<GodwitError | null>;
+  /** Asks the sender for pages of a RAM block; for the connection that answers faults. */
+  request(block: number, firstPage: number, pageCount: number): void;
   /** Stops reading after the frames in what was read already, so that the sender has to wait. */
   pause(): void;
   resume(): void;
@@ -142,6 +144,10 @@ class Receiver implements BulkReceiver {
     if (batches === this.#acknowledgedBatches) return;
     this.#acknowledgedBatches = batches;
     this.#socket?.write(acknowledgement(batches));
+  }
+
+  request(block: number, firstPage: number, pageCount: number): void {
+    this.#socket?.write(pageRequest(block, firstPage, pageCount));
   }
 
   pause(): void {

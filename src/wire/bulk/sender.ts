@@ -1,6 +1,6 @@
 import type { TLSSocket } from "node:tls";
 import { asGodwitError, GodwitError } from "../../base/errors.ts";
-import { AcknowledgementReader } from "./acknowledgement.ts";
+import { AcknowledgementReader, type RequestListener } from "./acknowledgement.ts";
 import { AT, MAXIMUM_FRAME_BYTES, TYPE_BATCH } from "./format.ts";
 import { LinkMeter } from "./link-meter.ts";
 import type { Pacer } from "./pacer.ts";
@@ -31,7 +31,8 @@ export class BulkSender {
   readonly #pacer: Pacer | undefined;
   readonly #free: Buffer[] = [];
   readonly #settleClosed: (reason: GodwitError | null) => void;
-  readonly #acknowledgements = new AcknowledgementReader();
+  readonly #acknowledgements: AcknowledgementReader;
+  #onRequest: RequestListener | undefined;
   #onPlaced: (batches: number) => void = () => {};
   #batchesSent = 0;
   #failed: GodwitError | undefined;
@@ -44,6 +45,12 @@ export class BulkSender {
     this.#socket = socket;
     this.#bytesOnWire = bytesOnWire;
     this.#pacer = pacer;
+    this.#acknowledgements = new AcknowledgementReader((block, firstPage, pageCount) => {
+      if (this.#onRequest === undefined) {
+        throw new GodwitError("GODWIT_BULK_FRAME", "the receiver asked for pages where nobody answers");
+      }
+      this.#onRequest(block, firstPage, pageCount);
+    });
     const closed = Promise.withResolvers<GodwitError | null>();
     this.closed = closed.promise;
     this.#settleClosed = closed.resolve;
@@ -64,6 +71,11 @@ export class BulkSender {
   /** Calls back with the batches that the receiver has placed so far, each time there are more. */
   onPlaced(listener: (batches: number) => void): void {
     this.#onPlaced = listener;
+  }
+
+  /** Calls back with each page that the receiver asks for; before, a request breaks the connection. */
+  onRequest(listener: RequestListener): void {
+    this.#onRequest = listener;
   }
 
   /** A free buffer to build the next frame in, the same until it is written; undefined: await {@link drained}. */

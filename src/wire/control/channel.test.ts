@@ -130,6 +130,7 @@ test("waiting for a message can be cancelled and timed", async () => {
     migrationId: "m-1",
     qemuVersion: "10",
     destinationName: "beta",
+    postcopy: false,
   });
   assert.equal((await source.receive(["refused", "accepted"])).type, "accepted");
   await Promise.all([source.close(), destination.closed]);

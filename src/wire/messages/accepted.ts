@@ -13,8 +13,10 @@ export const accepted = defineMessage({
     migrationId: migrationIdField,
     qemuVersion: versionField,
     destinationName: nameField,
+    /** The destination's QEMU can run the guest before all of its pages are there (user faults, `postcopy-ram`). */
+    postcopy: z.boolean(),
   }),
-  examples: [{ migrationId: "m-1", qemuVersion: "10.0.2", destinationName: "beta" }],
+  examples: [{ migrationId: "m-1", qemuVersion: "10.0.2", destinationName: "beta", postcopy: true }],
 });
 
 export type Accepted = MessageOf<typeof accepted>;

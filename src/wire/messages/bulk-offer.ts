@@ -12,7 +12,7 @@ export const bulkOffer = defineMessage({
   schema: z.strictObject({
     migrationId: migrationIdField,
     /** One per bulk connection, in the order of the connections' numbers; 16 is the most a user can set. */
-    ports: z.array(z.int().min(1).max(65_535)).min(1).max(16),
+    ports: z.array(z.int().min(1).max(65_535)).min(1).max(17),
     /** 32 random bytes, new for every migration. */
     tokenHex: z.string().regex(/^[0-9a-f]{64}$/),
     compression: z.enum(["auto", "none", "zstd"]),

@@ -6,9 +6,11 @@ import { commit } from "./commit.ts";
 import { commitRefused } from "./commit-refused.ts";
 import type { AnyMessageDefinition, MessageOf } from "./define.ts";
 import { deviceState } from "./device-state.ts";
+import { discards } from "./discards.ts";
 import { heartbeat } from "./heartbeat.ts";
 import { hello } from "./hello.ts";
 import { inquire } from "./inquire.ts";
+import { learnedPages } from "./learned-pages.ts";
 import { offer } from "./offer.ts";
 import { pagesComplete } from "./pages-complete.ts";
 import { prepared } from "./prepared.ts";
@@ -16,6 +18,8 @@ import { progress } from "./progress.ts";
 import { refused } from "./refused.ts";
 import { release } from "./release.ts";
 import { released } from "./released.ts";
+import { remainderComplete } from "./remainder-complete.ts";
+import { resumeSetComplete } from "./resume-set-complete.ts";
 import { running } from "./running.ts";
 import { sourceStopped } from "./source-stopped.ts";
 import { streamHead } from "./stream-head.ts";
@@ -44,6 +48,10 @@ export const messageDefinitions = [
   inquire,
   verdict,
   heartbeat,
+  discards,
+  resumeSetComplete,
+  remainderComplete,
+  learnedPages,
 ] as const;
 
 /** Any message: a closed union told apart by `type`. */

@@ -15,7 +15,7 @@ export const pagesComplete = defineMessage({
     connections: z
       .array(z.strictObject({ batches: countField, pages: countField, zeroPages: countField }))
       .min(1)
-      .max(16),
+      .max(17),
   }),
   examples: [
     {

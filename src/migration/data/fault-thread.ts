@@ -1,0 +1,151 @@
+import { parentPort, workerData } from "node:worker_threads";
+import { asGodwitError, type ErrorRecord } from "../../base/errors.ts";
+import { GuestMemory } from "../../qemu/guest-memory.ts";
+import type { MemorySource } from "../../qemu/memory-source.ts";
+import { BatchEncoder } from "../../wire/bulk/encoder.ts";
+import { pageArea } from "../../wire/bulk/format.ts";
+import { BulkListener } from "../../wire/bulk/listener.ts";
+import type { BulkSender } from "../../wire/bulk/sender.ts";
+import type { Credentials } from "../../wire/index.ts";
+import { Ledger, type SharedLedger } from "../ledger.ts";
+import { Bubble } from "./bubble.ts";
+import { FaultServer } from "./fault-server.ts";
+import type { ConnectionTotals, HeadBlock } from "./source-protocol.ts";
+
+/** What the fault thread is started with. */
+export interface FaultInput {
+  readonly credentials: Credentials;
+  readonly peerName: string;
+  readonly listen: { readonly host: string; readonly ports?: readonly [number, number] | undefined };
+  readonly token: Uint8Array;
+  readonly memory: readonly MemorySource[];
+  readonly bubblePages: number | null;
+  readonly compression: "auto" | "none" | "zstd";
+}
+
+/** What the fault thread is told. */
+export type FaultTask =
+  /** From now on requests are answered. */
+  | { readonly type: "serve"; readonly ledger: SharedLedger; readonly blocks: readonly HeadBlock[] }
+  /** Nothing is owed any more: the set ends as soon as all that waits is answered. */
+  | { readonly type: "end-of-set"; readonly set: number };
+
+/** What the fault thread tells. */
+export type FaultNotice =
+  | { readonly type: "listening"; readonly port: number }
+  | { readonly type: "connected" }
+  | { readonly type: "placed"; readonly pages: number; readonly bytesOnWire: number }
+  | {
+      readonly type: "totals";
+      readonly totals: ConnectionTotals;
+      readonly bytesOnWire: number;
+      readonly bubblePages: number;
+      /** The first requests in order, as pairs of RAM block and page. */
+      readonly learned: readonly number[];
+    }
+  | { readonly type: "failed"; readonly error: ErrorRecord };
+
+const PAGE_BYTES = 4096;
+
+const input = workerData as FaultInput;
+
+/** Owns the connection that faults are answered on: no bulk data ever waits before them here. */
+class FaultThread {
+  readonly #sender: BulkSender;
+  readonly #encoder = new BatchEncoder({ compression: input.compression });
+  readonly #memory = new GuestMemory(input.memory);
+  readonly #underWay: number[] = [];
+  #server: FaultServer | null = null;
+  #placedBatches = 0;
+
+  constructor(sender: BulkSender) {
+    this.#sender = sender;
+    sender.onPlaced((batches) => this.#placed(batches));
+    sender.onRequest((block, first, count) => {
+      // A request before the service began is none: the destination doesn't listen yet.
+      this.#server?.request(block, first, count);
+      this.#server?.work().catch(fail);
+    });
+    void sender.closed.then((error) => {
+      if (error !== null) tell({ type: "failed", error: error.with({ side: "source" }).toJSON() });
+    });
+  }
+
+  take(task: FaultTask): void {
+    if (task.type === "serve") this.#serve(task);
+    else this.#endOfSet(task.set).catch(fail);
+  }
+
+  #serve({ ledger, blocks }: Extract<FaultTask, { type: "serve" }>): void {
+    const sources = blocks.map(({ name }) => this.#memory.indexOf(name));
+    const sender = this.#sender;
+    this.#server = new FaultServer(
+      Ledger.attach(ledger),
+      new Bubble(input.bubblePages),
+      {
+        ready: async () => {
+          await sender.drained();
+          return sender.buffer()!;
+        },
+        send: (block, runs, pages, frame, alone) => {
+          // One page is sooner there as it is than compressed.
+          this.#encoder.hurried = alone;
+          const contents = pageArea(frame).subarray(0, pages * PAGE_BYTES);
+          const encoded = this.#encoder.encode(block, runs, runs.length / 2, contents, frame);
+          this.#underWay.push(pages);
+          sender.write(encoded);
+        },
+      },
+      (block, first, count, into, offset) => this.#memory.read(sources[block]!, first, count, into, offset),
+    );
+  }
+
+  async #endOfSet(set: number): Promise<void> {
+    await this.#server?.work();
+    await this.#sender.drained();
+    this.#sender.write(this.#encoder.endOfSet(set));
+    tell({
+      type: "totals",
+      totals: this.#encoder.totals,
+      bytesOnWire: this.#sender.bytesOnWire,
+      bubblePages: this.#server?.bubblePages ?? 0,
+      learned: this.#server?.learned ?? [],
+    });
+  }
+
+  #placed(batches: number): void {
+    let pages = 0;
+    for (; this.#placedBatches < batches; this.#placedBatches++) pages += this.#underWay.shift()!;
+    tell({ type: "placed", pages, bytesOnWire: this.#sender.bytesOnWire });
+  }
+}
+
+function tell(notice: FaultNotice): void {
+  parentPort!.postMessage(notice);
+}
+
+function fail(thrown: unknown): void {
+  tell({ type: "failed", error: asGodwitError(thrown, "GODWIT_SENDER", { side: "source" }).toJSON() });
+}
+
+async function main(): Promise<void> {
+  const early: FaultTask[] = [];
+  const keep = (task: FaultTask) => early.push(task);
+  parentPort!.on("message", keep);
+  const { ports } = input.listen;
+  const listener = await BulkListener.listen({
+    host: input.listen.host,
+    port: ports === undefined ? 0 : { from: ports[0], to: ports[1] },
+    credentials: input.credentials,
+    peerName: input.peerName,
+    token: input.token,
+  });
+  tell({ type: "listening", port: listener.port });
+  const thread = new FaultThread(await listener.accept());
+  parentPort!.off("message", keep);
+  parentPort!.on("message", (task: FaultTask) => thread.take(task));
+  for (const task of early) thread.take(task);
+  tell({ type: "connected" });
+}
+
+main().catch(fail);

@@ -1,0 +1,51 @@
+import { asGodwitError, type GodwitError } from "../../base/errors.ts";
+import { ProgressMeter } from "./progress.ts";
+import type { SourceRun } from "./run.ts";
+
+/** The event log gets a progress line this often, as in the live phase. */
+const PROGRESS_INTERVAL_MS = 250;
+
+/** The destination has every page by then and only has to end its QEMU's post-copy. */
+const COMPLETE_TIMEOUT_MS = 60_000;
+
+/**
+ * The guest runs at the destination and lacks pages: what it asks for goes first, the rest unasked. The source's QEMU
+ * stays as it is until the destination has everything, so that a cut is a pause and no loss.
+ * @throws GodwitError why it broke off; both sides then keep what they have
+ */
+export async function remainder(run: SourceRun): Promise<void> {
+  const { signal, link, carrier, options } = run;
+  const { migrationId } = options;
+  run.phases.enter("remainder");
+  const meter = new ProgressMeter(run);
+  const timer = setInterval(() => {
+    if (run.counters === null) return;
+    meter.observe(run.counters, { unlistedPages: 0, dirtyPagesPerSecond: 0 });
+    run.log.append(meter.event("remainder", "the guest runs at the destination, pages follow"));
+  }, PROGRESS_INTERVAL_MS);
+  try {
+    const { totals, bubblePages, learned } = await carrier.remainderComplete(signal);
+    await link.send({
+      type: "pages-complete",
+      migrationId,
+      connections: totals.map((total) => ({ ...total })),
+    });
+    const done = await link.receive("remainder-complete", { signal, timeoutMs: COMPLETE_TIMEOUT_MS });
+    const { faults, latencyCounts, p50Us, p99Us, stalledMs } = done;
+    run.postcopy = { ...run.postcopy!, faults, latencyCounts, p50Us, p99Us, stalledMs, bubblePages };
+    run.requests = learned;
+  } finally {
+    clearInterval(timer);
+  }
+}
+
+/** What a remainder that broke off is called: nothing is lost, and neither side may end its QEMU. */
+export function pausedRemainder(run: SourceRun, thrown: unknown): GodwitError {
+  const { signal } = run;
+  return asGodwitError(signal.aborted ? signal.reason : thrown, "GODWIT_LINK_LOST", run.where())
+    .now({ vmState: "waits at the destination for pages that only the source's stopped QEMU has" })
+    .with({
+      advice:
+        "keep both QEMUs: the destination's waits for its pages, the source's has them; ending either loses the guest",
+    });
+}

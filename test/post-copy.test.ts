@@ -1,0 +1,52 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { qemuVersions } from "../src/lab/toolchain.ts";
+import type { MigrationSettingsInput } from "../src/migration/settings.ts";
+import { assertWhole, BUSY, guestMachine, loadGuest } from "./support/guest.ts";
+import { Pair } from "./support/pair.ts";
+
+const variants: readonly [string, MigrationSettingsInput][] = [
+  ["post-copy", { strategy: "post-copy" }],
+  ["hybrid", { strategy: "hybrid" }],
+  [
+    "hybrid over one connection without compression",
+    { strategy: "hybrid", bulkConnections: 1, compression: "none" },
+  ],
+  ["auto", { strategy: "auto" }],
+  ["post-copy with a fixed neighbourhood", { strategy: "post-copy", bubblePages: 16 }],
+];
+
+for (const version of qemuVersions()) {
+  test(`QEMU ${version}: a busy guest resumes before its pages are there`, async (t) => {
+    await using pair = await Pair.open(version);
+    let machine = await pair.start(pair.a, guestMachine("vcpus: 2"));
+    await loadGuest(machine, BUSY);
+    await assertWhole(machine);
+    let [from, to] = [pair.a, pair.b];
+    for (const [name, settings] of variants) {
+      await t.test(`by ${name}`, async () => {
+        const result = to.nextResult();
+        const report = await pair.migration(machine, from, to, settings).run();
+        assert.equal(report.outcome, "completed", JSON.stringify(report.error));
+        const { machine: arrived } = await result;
+        assert.ok(arrived !== null);
+        assert.equal(machine.runs, false, "the source's QEMU has ended");
+        if (settings.strategy !== "auto") {
+          assert.ok(report.postcopy !== null, "the guest resumed before its pages were there");
+          const counted = report.postcopy.latencyCounts.reduce((sum, count) => sum + count, 0);
+          assert.equal(counted, report.postcopy.faults, "every request was answered");
+        }
+        if (settings.strategy === "post-copy") {
+          assert.ok(
+            report.postcopy!.owedPages > BUSY.holdBytes / 4096 / 2,
+            "most pages came after the resume",
+          );
+          assert.equal(report.pages.resent, 0, "no page went twice");
+        }
+        machine = arrived;
+        [from, to] = [to, from];
+        await assertWhole(machine);
+      });
+    }
+  });
+}
