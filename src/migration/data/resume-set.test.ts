@@ -1,0 +1,109 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { type PageBitmap, runsOf } from "../../pages/index.ts";
+import { Ledger } from "../ledger.ts";
+import { discardsOf, resumeSetOf } from "./resume-set.ts";
+
+const PAGES = 20_000;
+const always = () => true;
+
+function ledgerOf(): Ledger {
+  return Ledger.create([
+    { name: "ram", pages: PAGES },
+    { name: "vga", pages: 100 },
+  ]);
+}
+
+function pagesOf(bitmap: PageBitmap | undefined): number[] {
+  return Array.from({ length: bitmap!.pageCount }, (_, page) => page).filter((page) => bitmap!.has(page));
+}
+
+test("the resume set is what was asked for after earlier moves, as far as it is owed", () => {
+  const ledger = ledgerOf();
+  for (const page of [3, 4, 7]) ledger.blocks[0]!.owed.set(page);
+  ledger.blocks[1]!.owed.set(99);
+  const { bitmaps, pages } = resumeSetOf(ledger, Uint32Array.of(1, 99, 0, 7, 0, 5, 0, 3), always);
+  assert.equal(pages, 3);
+  assert.deepEqual(bitmaps.map(pagesOf), [[3, 7], [99]]);
+  assert.equal(ledger.owedPages(), 4);
+});
+
+test("a zero page of the resume set is owed, since the guest would wait for it too", () => {
+  const ledger = ledgerOf();
+  ledger.blocks[0]!.zero.setRange(0, 10);
+  const { bitmaps, pages } = resumeSetOf(ledger, Uint32Array.of(0, 4), always);
+  assert.equal(pages, 1);
+  assert.deepEqual(pagesOf(bitmaps[0]), [4]);
+  assert.equal(ledger.owedPages(), 1);
+  assert.equal(ledger.zeroPages(), 9);
+});
+
+test("a list of another machine, a torn one and one with repetitions do no harm", () => {
+  const ledger = ledgerOf();
+  ledger.blocks[0]!.owed.setRange(0, PAGES);
+  const learned = Uint32Array.of(2, 0, 0xffff_ffff, 1, 0, PAGES, 0, 0xffff_ffff, 1, 100, 0, 5, 0, 5, 0);
+  const { bitmaps, pages } = resumeSetOf(ledger, learned, always);
+  assert.equal(pages, 1);
+  assert.deepEqual(bitmaps.map(pagesOf), [[5], []]);
+});
+
+test("a RAM block that can't be read has no part in the resume set, and its zero pages stay zero", () => {
+  const ledger = ledgerOf();
+  ledger.blocks[0]!.zero.set(1);
+  ledger.blocks[1]!.owed.set(1);
+  const { bitmaps, pages } = resumeSetOf(ledger, Uint32Array.of(0, 1, 1, 1), (block) => block === 1);
+  assert.equal(pages, 1);
+  assert.deepEqual(bitmaps.map(pagesOf), [[], [1]]);
+  assert.equal(ledger.zeroPages(), 1);
+});
+
+test("the resume set is 4096 pages at most, those that were asked for first", () => {
+  const ledger = ledgerOf();
+  ledger.blocks[0]!.owed.setRange(0, PAGES);
+  const learned = Uint32Array.from(Array.from({ length: 5000 }, (_, index) => [0, 9000 - index]).flat());
+  const { bitmaps, pages } = resumeSetOf(ledger, learned, always);
+  assert.equal(pages, 4096);
+  assert.equal(bitmaps[0]!.count(), 4096);
+  assert.ok(bitmaps[0]!.has(9000) && bitmaps[0]!.has(9000 - 4095) && !bitmaps[0]!.has(9000 - 4096));
+});
+
+test("only what was sent and is owed again is discarded, block by block", () => {
+  const ledger = ledgerOf();
+  const [ram, vga] = ledger.blocks;
+  ram!.sent.setRange(10, 20);
+  ram!.owed.setRange(0, 12);
+  ram!.owed.set(19);
+  ram!.owed.setRange(30, 40);
+  vga!.sent.setRange(0, 100);
+  assert.deepEqual(discardsOf(ledger), [{ block: 0, runs: Uint32Array.of(10, 2, 19, 1) }]);
+  assert.equal(ledger.owedPages(), 23);
+  vga!.owed.set(99);
+  assert.deepEqual(discardsOf(ledger)[1], { block: 1, runs: Uint32Array.of(99, 1) });
+});
+
+test("nothing is discarded when nothing was sent", () => {
+  const ledger = ledgerOf();
+  ledger.blocks[0]!.owed.setRange(0, PAGES);
+  assert.deepEqual(discardsOf(ledger), []);
+});
+
+for (const runs of [4095, 4096, 4097, 8192, 9999]) {
+  test(`${runs} runs are all discarded, each once`, () => {
+    const ledger = ledgerOf();
+    const ram = ledger.blocks[0]!;
+    ram.sent.setRange(0, PAGES);
+    const pages = Array.from({ length: runs }, (_, run) => 2 * run);
+    for (const page of pages) ram.owed.set(page);
+    assert.deepEqual(discardsOf(ledger), [{ block: 0, runs: runsOf(pages) }]);
+  });
+}
+
+test("a long run behind many short ones is not cut", () => {
+  const ledger = ledgerOf();
+  const ram = ledger.blocks[0]!;
+  ram.sent.setRange(0, PAGES);
+  for (let run = 0; run < 4095; run++) ram.owed.set(2 * run);
+  ram.owed.setRange(8200, PAGES);
+  const [discard] = discardsOf(ledger);
+  assert.deepEqual([...discard!.runs.slice(-2)], [8200, PAGES - 8200]);
+});
