@@ -72,6 +72,87 @@ test("pre-copy permits nothing while no rate is known", () => {
   assert.deepEqual(atEachSync([100, 100], { pagesPerSecond: 0, backlogPages: 100 }), ["go-on", "go-on"]);
 });
 
+/** What a strategy does at each of these moments, each but for what is said of it like a calm one. */
+function actions(name: "hybrid" | "auto", moments: readonly Partial<Observation>[]): string[] {
+  const run = strategies[name].start();
+  return moments.map((moment, index) => run.decide({ ...calm, rounds: index + 1, ...moment }).action);
+}
+
+test("post-copy stops at once, whatever it sees", () => {
+  const run = strategies["post-copy"].start();
+  for (const firstPassDone of [false, true]) {
+    const decision = run.decide({ ...calm, firstPassDone, backlogPages: 1e6, pagesPerSecond: 0 });
+    assert.deepEqual([decision.action, decision.hurry], ["stop", false]);
+  }
+  assert.equal(strategies["post-copy"].postcopy, "at-once");
+});
+
+test("hybrid goes on during the first pass and while pages wait that the guest doesn't write to", () => {
+  const cold = { backlogPages: 20_000, coldPages: 1025 };
+  assert.deepEqual(
+    actions("hybrid", [
+      { ...cold, firstPassDone: false, coldPages: 0 },
+      cold,
+      { ...cold, dirtyPagesPerSecond: 90_000 },
+      { backlogPages: 0, coldPages: 1025 },
+    ]),
+    ["go-on", "go-on", "go-on", "go-on"],
+  );
+});
+
+test("hybrid goes on while rounds shrink well, and stops when what is left is not worth another", () => {
+  const left = [12_000, 6000, 3000, 1500, 1201, 1200].map((unlistedPages) => ({ unlistedPages }));
+  assert.deepEqual(actions("hybrid", left), ["go-on", "go-on", "go-on", "go-on", "go-on", "stop"]);
+});
+
+test("hybrid counts what waits here and what QEMU holds back alike", () => {
+  assert.deepEqual(actions("hybrid", [{ backlogPages: 601, unlistedPages: 600 }]), ["go-on"]);
+  assert.deepEqual(actions("hybrid", [{ backlogPages: 600, unlistedPages: 600 }]), ["stop"]);
+});
+
+test("hybrid stops when rounds hardly shrink", () => {
+  const left = [12_000, 9000, 6000].map((unlistedPages) => ({ unlistedPages }));
+  assert.deepEqual(actions("hybrid", left), ["go-on", "go-on", "stop"]);
+});
+
+test("hybrid stops when the guest dirties as fast as pages leave", () => {
+  const left = { unlistedPages: 12_000, coldPages: 1024 };
+  assert.deepEqual(actions("hybrid", [{ ...left, dirtyPagesPerSecond: 29_999 }]), ["go-on"]);
+  assert.deepEqual(actions("hybrid", [{ ...left, dirtyPagesPerSecond: 30_000 }]), ["stop"]);
+});
+
+test("auto does what pre-copy does while rounds shrink, and when those that don't meet the limit", () => {
+  for (const dirtyPages of [
+    [40_000, 30_000, 20_000, 12_000, 6000, 600, 0],
+    [12_000, 8000, 8000, 8000, 8000, 8000],
+    [40_000, 40_000, 30_000, 30_000, 20_000, 20_000],
+  ]) {
+    const [own, preCopy] = [strategies.auto.start(), strategies["pre-copy"].start()];
+    dirtyPages.forEach((unlistedPages, round) => {
+      const observation = { ...calm, unlistedPages, rounds: round + 1, firstPassDone: round > 0 };
+      assert.deepEqual(own.decide(observation), preCopy.decide(observation));
+    });
+  }
+});
+
+test("auto stops after two rounds in a row that didn't shrink and are above the limit, and says why", () => {
+  const left = [20_000, 20_000, 19_000, 19_000].map((unlistedPages) => ({ unlistedPages }));
+  assert.deepEqual(actions("auto", left), ["permit", "permit", "permit", "stop"]);
+  const run = strategies.auto.start();
+  const decisions = left.map((moment, index) => run.decide({ ...calm, ...moment, rounds: index + 1 }));
+  assert.equal(
+    decisions.at(-1)!.reason,
+    "2 rounds did not shrink, the last was 633 ms of pages and the limit leaves 270 ms: the rest follows after the resume",
+  );
+});
+
+test("auto bears one burst of writes, and never stops before the first pass is over", () => {
+  const left = [20_000, 20_000, 5000, 3000, 20_000, 3000].map((unlistedPages) => ({ unlistedPages }));
+  assert.ok(!actions("auto", left).includes("stop"));
+  const early = [1, 2, 3, 4, 5].map(() => ({ unlistedPages: 20_000, firstPassDone: false }));
+  assert.ok(!actions("auto", early).includes("stop"));
+});
+
 test("the expected downtime counts owed pages, pages QEMU holds back and fixed costs", () => {
   const downtimeMs = expectedDowntimeMs({ ...calm, backlogPages: 1500, unlistedPages: 1500 });
   assert.equal(downtimeMs, 130);

@@ -1,0 +1,70 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { Rounds } from "./rounds.ts";
+
+/** What is known at the beginning of the round behind rounds of these sizes. */
+function after(...sizes: readonly number[]) {
+  const rounds = new Rounds();
+  for (const [index, owedMs] of [...sizes, 0].entries()) {
+    rounds.follow(index + 1, owedMs);
+    rounds.follow(index + 1, owedMs / 2);
+  }
+  const { shrinking, slowly, stalled, lastMs } = rounds;
+  return { shrinking, slowly, stalled, lastMs };
+}
+
+test("before a round is over there is hope and no size", () => {
+  assert.deepEqual(after(), { shrinking: true, slowly: false, stalled: 0, lastMs: Number.POSITIVE_INFINITY });
+});
+
+test("the first round that is over has none to be compared with", () => {
+  assert.deepEqual(after(400), { shrinking: true, slowly: false, stalled: 0, lastMs: 400 });
+});
+
+test("what is owed before the first round is not a round", () => {
+  const rounds = new Rounds();
+  rounds.follow(0, 5000);
+  rounds.follow(1, 400);
+  assert.equal(rounds.lastMs, Number.POSITIVE_INFINITY);
+  rounds.follow(2, 300);
+  assert.deepEqual([rounds.lastMs, rounds.shrinking], [400, true]);
+});
+
+test("a round shrinks when it is notably smaller than the one before, and slowly when not much smaller", () => {
+  const kinds = [
+    [400, true, false],
+    [600, true, false],
+    [601, true, true],
+    [849, true, true],
+    [850, false, true],
+    [2000, false, true],
+  ] as const;
+  for (const [lastMs, shrinking, slowly] of kinds) {
+    const stalled = shrinking ? 0 : 1;
+    assert.deepEqual(after(1000, lastMs), { shrinking, slowly, stalled, lastMs });
+  }
+});
+
+test("stalled rounds are counted in a row, and one that shrinks begins anew", () => {
+  assert.equal(after(1000, 1000, 900).stalled, 2);
+  assert.equal(after(1000, 1000, 900, 890).stalled, 3);
+  assert.equal(after(1000, 1000, 900, 300).stalled, 0);
+  assert.equal(after(1000, 1000, 900, 300, 300).stalled, 1);
+});
+
+test("a round is as large as the most that was owed during it", () => {
+  const rounds = new Rounds();
+  rounds.follow(1, 100);
+  rounds.follow(1, 700);
+  rounds.follow(1, 50);
+  rounds.follow(2, 10);
+  assert.equal(rounds.lastMs, 700);
+});
+
+test("a round amid which nothing left is no size to shrink from for good", () => {
+  const rounds = new Rounds();
+  for (const [index, owedMs] of [400, Number.POSITIVE_INFINITY, 400, 100, 0].entries()) {
+    rounds.follow(index + 1, owedMs);
+  }
+  assert.deepEqual([rounds.shrinking, rounds.stalled, rounds.lastMs], [true, 0, 100]);
+});
