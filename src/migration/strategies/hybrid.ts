@@ -36,9 +36,13 @@ class HybridRun implements StrategyRun {
     if (!observation.firstPassDone || observation.coldPages > FEW_COLD_PAGES) {
       return { action: "go-on", hurry: false, reason: "pages that the guest doesn't write to go first" };
     }
-    const { dirtyPagesPerSecond, pagesPerSecond } = observation;
+    const { backlogPages, dirtyPagesPerSecond, pagesPerSecond } = observation;
     const left = `${inMs(owedMs)} of pages are left`;
     if (owedMs <= NEGLIGIBLE_MS) return stop(`${left}, not worth a round`);
+    if (backlogPages > 0 && pagesPerSecond <= 0) {
+      // A link that carries nothing would not carry what the guest needs to resume either.
+      return { action: "go-on", hurry: false, reason: `${left}, and none leaves now` };
+    }
     if (dirtyPagesPerSecond >= pagesPerSecond) {
       const rates = `${Math.round(dirtyPagesPerSecond)} pages/s, ${Math.round(pagesPerSecond)} leave`;
       return stop(`${left}, and the guest dirties ${rates}`);

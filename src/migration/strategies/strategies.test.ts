@@ -121,6 +121,13 @@ test("hybrid stops when the guest dirties as fast as pages leave", () => {
   assert.deepEqual(actions("hybrid", [{ ...left, dirtyPagesPerSecond: 30_000 }]), ["stop"]);
 });
 
+test("hybrid leaves the guest running while pages wait and none leaves, and only then", () => {
+  const stuck = { pagesPerSecond: 0, dirtyPagesPerSecond: 10 };
+  assert.deepEqual(actions("hybrid", [{ ...stuck, backlogPages: 1 }]), ["go-on"]);
+  // A guest that zeroes pages that were never sent has QEMU list them, and nothing to send.
+  assert.deepEqual(actions("hybrid", [{ ...stuck, unlistedPages: 500 }]), ["stop"]);
+});
+
 test("auto does what pre-copy does while rounds shrink, and when those that don't meet the limit", () => {
   for (const dirtyPages of [
     [40_000, 30_000, 20_000, 12_000, 6000, 600, 0],
