@@ -1,7 +1,7 @@
 import type { ProbeSeries } from "./probe-gaps.ts";
 
 /** Two hours of a probe each millisecond: 115 MB, the bound of what a probe keeps. */
-export const MOST_PROBES = 7_200_000;
+const MOST_PROBES = 7_200_000;
 
 const FIRST_CAPACITY = 65_536;
 

@@ -19,7 +19,7 @@ const CERTIFICATE_DAYS = 825;
 const CLOCK_SKEW_MS = 3_600_000;
 
 /** The organisational unit that marks an operator's certificate. */
-export const OPERATOR_UNIT = "operator";
+const OPERATOR_UNIT = "operator";
 
 /** A certificate and its private key, both PEM. */
 export interface Issued {
