@@ -175,25 +175,6 @@ test("iteration gives every message and ends with the link", async () => {
   await source.closed;
 });
 
-test("diverted messages leave the order of the others alone", async () => {
-  const { source, destination } = await openPair();
-  const counts: number[] = [];
-  source.divert("progress", ({ placedPages }) => counts.push(placedPages));
-  for (let placedPages = 0; placedPages < 40; placedPages += 1) {
-    await destination.send({
-      type: "progress",
-      migrationId: "m-1",
-      placedPages,
-      placedZeroPages: 0,
-      receivedBytes: 0,
-    });
-  }
-  await destination.send({ type: "bulk-connected", migrationId: "m-1" });
-  await source.receive("bulk-connected");
-  assert.equal(counts.length, 40);
-  await Promise.all([source.close(), destination.closed]);
-});
-
 for (const [what, bytes, code] of [
   ["an unknown type", encodeFrame(777, "{}"), "GODWIT_WIRE_UNKNOWN"],
   ["nonsense in a header", encodeFrame(3, "nonsense"), "GODWIT_WIRE_INVALID"],

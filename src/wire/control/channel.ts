@@ -106,14 +106,6 @@ export class ControlChannel {
     }
   }
 
-  /**
-   * Takes messages of one type out of the ordered queue: they go to the listener as they arrive and
-   * `receive()` never sees them. For messages that belong to no dialogue, such as `progress`.
-   */
-  divert<Type extends MessageType>(type: Type, listener: (message: MessageByType<Type>) => void): void {
-    this.#link.divert(type, listener as (message: Message) => void);
-  }
-
   /** Tells the peer why, then closes. Never throws; waits at most two seconds for the message to leave. */
   abort(error: ErrorRecord, migrationId?: string): Promise<void> {
     return this.#link.abort(error, migrationId);

@@ -55,7 +55,6 @@ export class ChannelLink {
   readonly #options: ChannelOptions;
   readonly #reader = new FrameReader((frame) => this.#onFrame(frame));
   readonly #inbox = new Inbox(() => this.#onTaken());
-  readonly #diverted = new Map<string, (message: Message) => void>();
   readonly #liveness: Liveness;
   readonly #settleClosed: (end: ChannelEnd) => void;
   readonly #settleAborted: (error: GodwitError) => void;
@@ -87,10 +86,6 @@ export class ChannelLink {
 
   startLiveness(): void {
     if (this.ended === undefined) this.#liveness.start();
-  }
-
-  divert(type: MessageType, listener: (message: Message) => void): void {
-    this.#diverted.set(type, listener);
   }
 
   take(waiting: Waiting): Promise<Message> {
@@ -180,9 +175,7 @@ export class ChannelLink {
     const message = decodeMessage(frame, this.#options.role);
     if (message.type === "heartbeat") return;
     if (message.type === "abort") this.#settleAborted(GodwitError.fromRecord(message.error));
-    const listener = this.#diverted.get(message.type);
-    if (listener === undefined) this.#inbox.put(message);
-    else listener(message);
+    this.#inbox.put(message);
   }
 
   #onEnd(): void {

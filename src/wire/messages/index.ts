@@ -14,7 +14,6 @@ import { learnedPages } from "./learned-pages.ts";
 import { offer } from "./offer.ts";
 import { pagesComplete } from "./pages-complete.ts";
 import { prepared } from "./prepared.ts";
-import { progress } from "./progress.ts";
 import { refused } from "./refused.ts";
 import { release } from "./release.ts";
 import { released } from "./released.ts";
@@ -34,7 +33,6 @@ export const messageDefinitions = [
   streamHead,
   bulkOffer,
   bulkConnected,
-  progress,
   sourceStopped,
   deviceState,
   pagesComplete,
