@@ -3,12 +3,13 @@ import { appendFileSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
+import { EVENT_LOG_FILE } from "../migration/event-log.ts";
 import { followLines, type LogLine } from "./event-log.ts";
 
 function temporary(context: { after(clean: () => void): void }): string {
   const folder = mkdtempSync(join(tmpdir(), "godwit-log-"));
   context.after(() => rmSync(folder, { recursive: true, force: true }));
-  return join(folder, "events.jsonl");
+  return join(folder, EVENT_LOG_FILE);
 }
 
 const never = new AbortController().signal;

@@ -2,9 +2,11 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync } from "node:f
 import { join } from "node:path";
 import type { Logger } from "pino";
 import { GodwitError } from "../base/errors.ts";
+import { EVENT_LOG_FILE } from "../migration/event-log.ts";
 import type { MigrationEvent, PhaseName } from "../migration/events.ts";
 import { type MigrationReport, reportSchema } from "../migration/report.ts";
 import { type MigrationSettings, migrationSettingsSchema } from "../migration/settings.ts";
+import { REPORT_FILE } from "../migration/source/report.ts";
 import {
   type MigrationCard,
   newMigrationId,
@@ -139,7 +141,7 @@ export class MigrationDesk<Native> {
   /** Where the event log of a migration is and whether anybody still writes to it. */
   eventLog(id: string): { path: string; isOver: () => boolean } {
     const entry = this.#entry(id);
-    return { path: join(this.folderOf(id), "events.jsonl"), isOver: () => !entry.active };
+    return { path: join(this.folderOf(id), EVENT_LOG_FILE), isOver: () => !entry.active };
   }
 
   /** Whether this agent is at work on a migration. */
@@ -341,7 +343,7 @@ export class MigrationDesk<Native> {
   #report(entry: Entry): MigrationReport | null {
     if (entry.report !== null && entry.report.outcome !== "in-doubt") return entry.report;
     try {
-      const text = readFileSync(join(this.folderOf(entry.id), "report.json"), "utf8");
+      const text = readFileSync(join(this.folderOf(entry.id), REPORT_FILE), "utf8");
       entry.report = reportSchema.parse(JSON.parse(text));
     } catch {
       entry.report = null;

@@ -3,6 +3,7 @@ import writeFileAtomic from "write-file-atomic";
 import { EventLog } from "../../migration/event-log.ts";
 import type { MigrationEvent } from "../../migration/events.ts";
 import type { MigrationReport } from "../../migration/report.ts";
+import { REPORT_FILE } from "../../migration/source/report.ts";
 import type { OutgoingFactory, OutgoingMigration } from "../ports.ts";
 import type { FakeQemu } from "./fake-qemu.ts";
 
@@ -59,7 +60,7 @@ export class FakeMigration implements OutgoingMigration {
     if (outcome === "completed") this.request.machine.end();
     this.log.phase(outcome === "in-doubt" ? "paused" : outcome, undefined);
     const report = reportOf(this.request, outcome);
-    writeFileAtomic.sync(join(this.request.folder, "report.json"), JSON.stringify(report));
+    writeFileAtomic.sync(join(this.request.folder, REPORT_FILE), JSON.stringify(report));
     this.log.finish(report);
     this.#end.resolve(report);
   }
