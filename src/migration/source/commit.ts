@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { asGodwitError, GodwitError } from "../../base/errors.ts";
-import { connectControl } from "../../wire/index.ts";
 import type { JournalHead } from "../journal.ts";
+import { type ConnectOptions, connectDestination } from "./connect.ts";
 import type { SourceOptions } from "./options.ts";
 import type { SourceRun } from "./run.ts";
 
@@ -39,18 +39,12 @@ export async function commit(run: SourceRun, stop: AbortSignal): Promise<CommitO
   }
 }
 
-/** Where and how to ask for a migration's outcome. */
-export type InquiryOptions = Pick<
-  SourceOptions,
-  "destination" | "credentials" | "hostName" | "softwareVersion"
->;
-
 /**
  * Asks the destination's journal until it answers.
  * @throws the reason of `stop`
  */
 export async function askUntilKnown(
-  options: InquiryOptions,
+  options: ConnectOptions,
   migrationId: string,
   stop: AbortSignal,
 ): Promise<CommitOutcome> {
@@ -68,20 +62,12 @@ export async function askUntilKnown(
 
 /** Asks once. @returns null while the destination itself has not come to an end */
 async function inquire(
-  options: InquiryOptions,
+  options: ConnectOptions,
   migrationId: string,
   stop: AbortSignal,
 ): Promise<CommitOutcome | null> {
   const signal = AbortSignal.any([stop, AbortSignal.timeout(INQUIRY_TIMEOUT_MS)]);
-  const { channel } = await connectControl({
-    host: options.destination.host,
-    port: options.destination.port,
-    credentials: options.credentials,
-    peerName: options.destination.name,
-    agentName: options.hostName,
-    softwareVersion: options.softwareVersion,
-    signal,
-  });
+  const channel = await connectDestination(options, signal);
   try {
     await channel.send({ type: "inquire", migrationId });
     const answer = await channel.receive("verdict", { signal });
@@ -105,7 +91,7 @@ async function inquire(
 export function inquiryOf(
   head: JournalHead,
   own: Pick<SourceOptions, "credentials" | "hostName" | "softwareVersion">,
-): InquiryOptions {
+): ConnectOptions {
   return {
     ...own,
     destination: { name: head.peer.name, host: head.peer.host ?? "", port: head.peer.port ?? 0 },

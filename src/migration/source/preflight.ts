@@ -2,9 +2,9 @@ import { GodwitError } from "../../base/errors.ts";
 import { surveyMemory } from "../../qemu/memory-layout.ts";
 import { isEvent } from "../../qemu/qmp-events.ts";
 import { formatVersion } from "../../qemu/version.ts";
-import { connectControl } from "../../wire/index.ts";
 import { Journal } from "../journal.ts";
 import { readLearnedPages } from "../learned-pages.ts";
+import { connectDestination } from "./connect.ts";
 import type { SourceRun } from "./run.ts";
 
 /** The destination starts a QEMU before it answers, which takes up to half a minute for very large guests. */
@@ -32,16 +32,7 @@ export async function preflight(run: SourceRun): Promise<void> {
   );
   watchGuest(run);
 
-  const { channel } = await connectControl({
-    host: options.destination.host,
-    port: options.destination.port,
-    credentials: options.credentials,
-    peerName: options.destination.name,
-    agentName: options.hostName,
-    softwareVersion: options.softwareVersion,
-    ...(options.lostAfterMs === undefined ? {} : { lostAfterMs: options.lostAfterMs }),
-    signal,
-  });
+  const channel = await connectDestination(options, signal);
   run.channel = channel;
   void channel.aborted.then((error) => run.fail(error));
   void channel.closed.then((end) => run.fail(end.error));
