@@ -86,7 +86,7 @@ export class MigrationDesk<Native> {
     }
     const old = this.list().slice(KEPT_MIGRATIONS);
     for (const { id, outcome } of old) {
-      if (outcome === null || outcome === "in-doubt") continue;
+      if (outcome === null || outcome === "in-doubt" || outcome === "paused") continue;
       this.#entries.delete(id);
       rmSync(this.folderOf(id), { recursive: true, force: true });
     }

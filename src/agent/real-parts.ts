@@ -51,6 +51,7 @@ export function realParts({ config, credentials }: AgentSurroundings): AgentPart
         cancel: (reason) => migration.cancel(reason),
         async run() {
           const { outcome, machine, error } = await migration.run();
+          if (outcome === "running" && error !== null) return { outcome: "in-doubt", error, machine };
           if (outcome === "running" && machine !== null) return { outcome: "arrived", machine };
           return { outcome: "failed", error: error! };
         },

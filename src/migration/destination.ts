@@ -40,6 +40,8 @@ export class DestinationMigration {
   /** `asked`: the source waits for our answer. `unknown`: QEMU was told to continue and did not answer. */
   #lacksPages = false;
   #blockPages: readonly number[] = [];
+  #postcopy = false;
+  readonly #discardedTo = new Map<number, number>();
   #commit: "open" | "asked" | "unknown" | "done" = "open";
 
   constructor(options: DestinationOptions) {
@@ -120,6 +122,7 @@ export class DestinationMigration {
       strategies[strategy].postcopy !== "no" && contents !== "stream" && !offer.guestPaused;
     const socket = await receiver.open(wantsPostcopy, signal);
     const postcopy = receiver.takesPostcopy;
+    this.#postcopy = postcopy;
     this.#data = new DestinationData(socket, bulkConnections, postcopy, (error) => this.#fail(error));
     await options.channel.send({
       type: "accepted",
@@ -211,8 +214,9 @@ export class DestinationMigration {
   #discard({ block, payload }: MessageByType<"discards">): void {
     const pages = this.#blockPages[block];
     const runs = new Uint32Array(Uint8Array.from(payload).buffer, 0, payload.length >> 2);
-    let end = 0;
-    let valid = pages !== undefined && payload.length % 8 === 0;
+    // Ascending over all messages of a block, so that a list is never longer than the block.
+    let end = this.#discardedTo.get(block) ?? 0;
+    let valid = this.#postcopy && pages !== undefined && payload.length > 0 && payload.length % 8 === 0;
     for (let run = 0; valid && run < runs.length; run += 2) {
       valid = runs[run]! >= end && runs[run + 1]! > 0;
       end = runs[run]! + runs[run + 1]!;
@@ -223,6 +227,7 @@ export class DestinationMigration {
         `discards of RAM block ${block} lie outside it or overlap`,
       );
     }
+    this.#discardedTo.set(block, end);
     this.#data!.send({ type: "discards", block, runs });
   }
 
@@ -259,7 +264,7 @@ export class DestinationMigration {
       const wait = { timeoutMs: RELEASE_TIMEOUT_MS };
       const next = await channel.receive(["learned-pages", "release"], wait);
       if (next.type === "learned-pages") {
-        writeLearnedPages(this.#machine!.folder, learnedFrom(next.payload));
+        this.#learn(learnedFrom(next.payload));
         await channel.receive("release", wait);
       }
       this.#note("released");
@@ -292,12 +297,30 @@ export class DestinationMigration {
     await channel.send({ type: "remainder-complete", migrationId, ...figures, latencyCounts });
   }
 
+  /** Without it the next move has more faults, and nothing worse. */
+  #learn(learned: Uint32Array): void {
+    try {
+      writeLearnedPages(this.#machine!.folder, learned);
+    } catch (thrown) {
+      const { message } = asGodwitError(thrown, "GODWIT_LEARNED_PAGES");
+      this.#log.append({ type: "decision", what: "forget what the guest asks for first", reason: message });
+    }
+  }
+
   /** The guest is ours and waits for pages that only the source has: nothing may be ended. */
   #pause(thrown: unknown): DestinationResult {
     const reason = this.#fatal.signal.aborted ? this.#fatal.signal.reason : thrown;
-    const error = asGodwitError(reason, "GODWIT_LINK_LOST", this.#where())
-      .now({ vmState: "waits here for pages that only the source's stopped QEMU has" })
-      .with({ advice: "keep both QEMUs: ending either loses the guest" });
+    const error = asGodwitError(reason, "GODWIT_LINK_LOST", this.#where()).now(
+      this.#machine?.runs === true
+        ? {
+            vmState: "waits here for pages that only the source's stopped QEMU has",
+            advice: "keep both QEMUs: ending either loses the guest",
+          }
+        : {
+            vmState: "gone: its QEMU here ended while pages were missing",
+            advice: "see that QEMU's log; start the guest from its disks, the source's memory is of before",
+          },
+    );
     this.#log.append({ type: "error", error: error.toJSON() });
     this.#phases.enter("paused", error.message);
     return { outcome: "running", machine: this.#machine, error };

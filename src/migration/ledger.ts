@@ -15,7 +15,17 @@ export interface SharedLedger {
   readonly counters: SharedArrayBuffer;
 }
 
-const bitmapNames = ["owed", "listed", "sent", "zero", "hot", "free", "requested"] as const;
+const bitmapNames = [
+  "owed",
+  "listed",
+  "sent",
+  "zero",
+  "hot",
+  "free",
+  "requested",
+  "recent",
+  "frequent",
+] as const;
 type BitmapName = (typeof bitmapNames)[number];
 
 /** Bitmaps over the page numbers of one RAM block. */
@@ -34,7 +44,8 @@ const LAST_PAGE = 6;
 const FAULT_BLOCK = 7;
 const FAULT_PAGE = 8;
 const FAULTS = 9;
-const COUNTERS = 10;
+const WATCHING = 10;
+const COUNTERS = 11;
 
 /**
  * What the destination still lacks, page by page: the one thing that all decisions read and from which all
@@ -44,6 +55,7 @@ const COUNTERS = 10;
  *   zero, or free.
  * - **listed**: QEMU has named the page at least once. **hot**: it has named it again, so it was dirtied.
  * - **sent**: its contents went out at least once. **zero**: settled as zero without sending anything.
+ * - **recent**: named since {@link watchRecent}, shortly before the stop. **frequent**: more than once since then.
  * - **free**: dead content by the guest's word. **requested**: asked for by the running destination.
  */
 export class Ledger {
@@ -69,6 +81,8 @@ export class Ledger {
       hot: new PageBitmap(pages),
       free: new PageBitmap(pages),
       requested: new PageBitmap(pages),
+      recent: new PageBitmap(pages),
+      frequent: new PageBitmap(pages),
     }));
     const ledger = new Ledger(blocks, new SharedArrayBuffer(4 * COUNTERS));
     ledger.#counters[LAST_PAGE] = -1;
@@ -90,6 +104,8 @@ export class Ledger {
         hot: open("hot"),
         free: open("free"),
         requested: open("requested"),
+        recent: open("recent"),
+        frequent: open("frequent"),
       };
     });
     return new Ledger(blocks, shared.counters);
@@ -115,6 +131,7 @@ export class Ledger {
     const counters = this.#counters;
     Atomics.add(counters, LISTED_RECORDS, 1);
     if (!entry.listed.set(page)) entry.hot.set(page);
+    if (Atomics.load(counters, WATCHING) === 1 && !entry.recent.set(page)) entry.frequent.set(page);
     const lastBlock = counters[LAST_BLOCK]!;
     if (
       block < lastBlock ||
@@ -173,6 +190,11 @@ export class Ledger {
   /** Scheduler: pages that were in hand have left. */
   arrived(pages: number): void {
     Atomics.sub(this.#counters, IN_FLIGHT, pages);
+  }
+
+  /** From now on the pages that QEMU names are the ones that the guest writes to just before it stops. */
+  watchRecent(): void {
+    Atomics.store(this.#counters, WATCHING, 1);
   }
 
   /** Fault server: the running destination waits for a page. Push follows it. */

@@ -4,8 +4,10 @@ import { asGodwitError } from "../base/errors.ts";
 import type { RunningMachine } from "../qemu/running-machine.ts";
 import type { Credentials } from "../wire/index.ts";
 import { Journal, type JournalRecord } from "./journal.ts";
-import { askUntilKnown, inquiryOf } from "./source/commit.ts";
+import { askUntilKnown, inquiryOf, LACKS_PAGES } from "./source/commit.ts";
 import { QemuSender } from "./source/qemu-sender.ts";
+
+const WAITS_FOR_PAGES = "it is the destination's, which still lacks pages that are here";
 
 /** What becomes of a VM whose migration an earlier agent left open. */
 export interface Recovered {
@@ -64,7 +66,7 @@ export async function recoverMigrations(options: RecoveryOptions): Promise<Recov
 async function recoverSource(
   options: RecoveryOptions,
   folder: string,
-  { head, state }: JournalRecord,
+  { head, state, entries }: JournalRecord,
 ): Promise<Recovered | null> {
   if (state === "rolled-back" || state === "released") return null;
   const base = { migrationId: head.migrationId, vm: head.vm, role: "source", peer: head.peer.name } as const;
@@ -83,13 +85,22 @@ async function recoverSource(
   if (state === "handed-over") return letGo("the destination runs it");
   // Its QEMU here has pages that are nowhere else: it must not end, whatever runs it.
   if (state === "serving") {
-    return { ...base, as: "in-doubt", reason: "it is the destination's, which still lacks pages from here" };
+    return { ...base, as: "in-doubt", reason: WAITS_FOR_PAGES };
   }
   if (state !== "committing") return takeBack("the agent ended before the commit");
   const asked = askUntilKnown(inquiryOf(head, options), head.migrationId, options.signal);
+  const keep = (): Recovered => {
+    note(folder, "serving", "found by a restarted agent");
+    return { ...base, as: "in-doubt", reason: WAITS_FOR_PAGES };
+  };
+  const lacksPages = entries.some(
+    ({ state: was, note: said }) => was === "committing" && said === LACKS_PAGES,
+  );
   const later = asked.then((outcome) =>
     outcome.kind === "running"
-      ? letGo("the destination says that it runs there")
+      ? lacksPages
+        ? keep()
+        : letGo("the destination says that it runs there")
       : takeBack(`the destination never continued it: ${outcome.error.message}`),
   );
   later.catch(() => {});

@@ -146,7 +146,8 @@ class DestinationProcess {
       return;
     }
     const connection = this.#connections[index]!;
-    connection.totals = notice.totals;
+    // Behind the last set a late zero page may still come; the totals that are compared end with the set.
+    if (connection.sets < 2) connection.totals = notice.totals;
     connection.receivedBytes = notice.receivedBytes;
     if (notice.type === "set-complete") {
       connection.sets = notice.set + 1;
@@ -182,6 +183,7 @@ class DestinationProcess {
       write(composeDiscards(this.#blocks[block]!.name, runs));
     }
     write(composePackage(resume.deviceState));
+    for (const { worker } of this.#bulk) worker.postMessage("yield");
   }
 
   #endWhenComplete(): void {

@@ -8,6 +8,7 @@ import { ReturnPathReader } from "../../stream/return-path.ts";
 import { type BulkReceiver, dialBulk } from "../../wire/bulk/dial.ts";
 import type { BatchHandler, BulkTotals, Credentials } from "../../wire/index.ts";
 import { BATCH_PAGES } from "../scheduler.ts";
+import { yieldToFaults } from "./bulk-priority.ts";
 import { type FaultFigures, FaultLatency } from "./fault-latency.ts";
 import type { HeadBlock } from "./source-protocol.ts";
 import { WriteLock } from "./write-lock.ts";
@@ -207,6 +208,7 @@ function answerFaults(order: DialOrder, placer: Placer, receiver: BulkReceiver):
 }
 
 parentPort!.once("message", (order: DialOrder) => {
+  if (!input.faults) parentPort!.on("message", yieldToFaults);
   receive(order).catch((thrown) => {
     const error = asGodwitError(thrown, "GODWIT_RECEIVER", { side: "destination" });
     tell({ type: "failed", error: error.toJSON() });

@@ -9,6 +9,7 @@ import { BulkListener } from "../../wire/bulk/listener.ts";
 import { Pacer } from "../../wire/bulk/pacer.ts";
 import type { BulkSender } from "../../wire/bulk/sender.ts";
 import type { Credentials } from "../../wire/index.ts";
+import { yieldToFaults } from "./bulk-priority.ts";
 import { ContentRing } from "./content-ring.ts";
 import type { ConnectionTotals, HeadBlock } from "./source-protocol.ts";
 
@@ -38,6 +39,8 @@ export type SenderTask =
       readonly slot: number;
     }
   | { readonly type: "hurry"; readonly on: boolean }
+  /** The guest runs at the destination: faults come first, on another thread. */
+  | { readonly type: "yield" }
   | { readonly type: "end-of-set"; readonly set: number };
 
 /** What a sender thread tells. */
@@ -84,6 +87,10 @@ class SenderThread {
   }
 
   add(task: SenderTask): void {
+    if (task.type === "yield") {
+      yieldToFaults();
+      return;
+    }
     if (task.type === "hurry") {
       this.#encoder.hurried = task.on;
       return;
@@ -101,7 +108,7 @@ class SenderThread {
         await this.#send(this.#encoder.endOfSet(task.set));
         const { totals } = this.#encoder;
         tell({ type: "totals", totals, bytesOnWire: this.#sender.bytesOnWire });
-      } else if (task.type !== "hurry") {
+      } else if (task.type !== "hurry" && task.type !== "yield") {
         await this.#sendBatch(task);
       }
     }

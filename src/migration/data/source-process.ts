@@ -107,8 +107,10 @@ class SourceProcess {
       this.#hurry(false);
     } else if (command.type === "hurry") this.#hurry(command.on && this.#gate.gatePages !== GATE_OPEN);
     else if (command.type === "permit-stop") this.#permitStop();
-    else if (command.type === "hold-pages") this.#dealing = "nothing";
-    else if (command.type === "resume-set") {
+    else if (command.type === "hold-pages") {
+      this.#dealing = "nothing";
+      this.#ledger!.watchRecent();
+    } else if (command.type === "resume-set") {
       this.#learned = command.learned;
       this.#pump();
     } else if (command.type === "push") this.#startPush();
@@ -164,6 +166,7 @@ class SourceProcess {
       fault.bytesOnWire = notice.bytesOnWire;
       this.#settledPages += notice.pages;
       this.#ledger!.arrived(notice.pages);
+      this.#pump();
     } else if (notice.type === "totals") {
       fault.totals = notice.totals;
       fault.bytesOnWire = notice.bytesOnWire;
@@ -174,6 +177,7 @@ class SourceProcess {
   #startPush(): void {
     this.#dealing = "push";
     this.#push = new Push(this.#ledger!);
+    for (const { worker } of this.#senders) worker.postMessage({ type: "yield" } satisfies SenderTask);
     this.#pump();
   }
 

@@ -10,6 +10,12 @@ export type CommitOutcome =
   | { readonly kind: "running"; readonly resumedAtEpochMs: number | null; readonly cpuSeconds: number }
   | { readonly kind: "refused"; readonly error: GodwitError };
 
+/**
+ * Noted with `committing`: the destination runs the guest without all of its pages, so that the QEMU here must not
+ * end when the destination says that it runs.
+ */
+export const LACKS_PAGES = "the destination lacks pages";
+
 /** Between two questions to a destination that can't be reached. */
 const INQUIRY_INTERVAL_MS = 1_000;
 
@@ -24,7 +30,7 @@ const INQUIRY_TIMEOUT_MS = 10_000;
 export async function commit(run: SourceRun, stop: AbortSignal): Promise<CommitOutcome> {
   const { options, link } = run;
   const { migrationId } = options;
-  run.journal!.append("committing");
+  run.journal!.append("committing", run.postcopy === null ? undefined : LACKS_PAGES);
   try {
     await link.send({ type: "commit", migrationId });
     const answer = await link.receive(["running", "commit-refused"]);

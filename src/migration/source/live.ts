@@ -66,7 +66,7 @@ export async function live(run: SourceRun): Promise<void> {
     if (stopped.signal.aborted) break;
     const figures = await run.qemu.figures(signal);
     run.rounds = figures.rounds;
-    if (figures.status === "completed") break;
+    if (figures.status === "completed" || stopped.signal.aborted) break;
     const counters = run.counters;
     if (counters === null) continue;
     meter.observe(counters, figures);

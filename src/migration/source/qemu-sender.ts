@@ -1,9 +1,11 @@
 import { rmSync } from "node:fs";
 import { createServer, type Server, type Socket } from "node:net";
 import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import { GodwitError } from "../../base/errors.ts";
 import { waiting } from "../../base/waiting.ts";
 import { migrationSupport } from "../../qemu/capabilities.ts";
+import { QmpCommandError } from "../../qemu/qmp-errors.ts";
 import { isEvent, type MigrationStatus } from "../../qemu/qmp-events.ts";
 import type { RunningMachine } from "../../qemu/running-machine.ts";
 
@@ -21,6 +23,11 @@ const CONNECT_TIMEOUT_MS = 30_000;
 
 /** How long QEMU may take to wind down a migration: it has to leave its current iteration and close files. */
 const SETTLE_TIMEOUT_MS = 30_000;
+
+/** A destination that lost us ends its QEMU within the time that a silent link is borne, 10 s, and some. */
+const LOCKS_TIMEOUT_MS = 20_000;
+
+const LOCKS_POLL_MS = 200;
 
 /** Migration states in which nothing is under way. */
 const SETTLED: ReadonlySet<MigrationStatus> = new Set(["none", "cancelled", "completed", "failed"]);
@@ -169,9 +176,25 @@ export class QemuSender {
       await this.#settled({ timeoutMs: SETTLE_TIMEOUT_MS });
     }
     await this.restore();
-    if (!guestWasPaused && !(await this.guestRuns())) await qmp.execute("cont");
+    if (!guestWasPaused && !(await this.guestRuns())) await this.#continue();
     // The other side's QEMU may have announced the guest's addresses there already.
     await qmp.execute("announce-self", { initial: 50, max: 550, rounds: 5, step: 100 }).catch(() => {});
+  }
+
+  /** A destination of QEMU 7.2 that has prepared a post-copy holds the disks' locks until its QEMU has ended. */
+  async #continue(): Promise<void> {
+    const { qmp } = this.#machine;
+    const endMs = performance.now() + LOCKS_TIMEOUT_MS;
+    for (;;) {
+      try {
+        await qmp.execute("cont");
+        return;
+      } catch (thrown) {
+        const locked = thrown instanceof QmpCommandError && /lock/i.test(thrown.message);
+        if (!locked || performance.now() > endMs) throw thrown;
+        await sleep(LOCKS_POLL_MS);
+      }
+    }
   }
 
   /** Puts capabilities and parameters back. */

@@ -41,11 +41,23 @@ export async function remainder(run: SourceRun): Promise<void> {
 
 /** What a remainder that broke off is called: nothing is lost, and neither side may end its QEMU. */
 export function pausedRemainder(run: SourceRun, thrown: unknown): GodwitError {
-  const { signal } = run;
-  return asGodwitError(signal.aborted ? signal.reason : thrown, "GODWIT_LINK_LOST", run.where())
-    .now({ vmState: "waits at the destination for pages that only the source's stopped QEMU has" })
-    .with({
-      advice:
-        "keep both QEMUs: the destination's waits for its pages, the source's has them; ending either loses the guest",
+  const { signal, options } = run;
+  const error = asGodwitError(signal.aborted ? signal.reason : thrown, "GODWIT_LINK_LOST", run.where());
+  if (!options.machine.runs) {
+    return error.now({
+      vmState: "at the destination, without pages that ended with the source's QEMU",
+      advice: "end it there and start the guest from its disks",
     });
+  }
+  if (error.code === "GODWIT_QEMU_GONE") {
+    return error.now({
+      vmState: "gone: the destination's QEMU ended while pages were missing",
+      advice: "start the guest from its disks; what the source's QEMU has is of before the move",
+    });
+  }
+  return error.now({
+    vmState: "waits at the destination for pages that only the source's stopped QEMU has",
+    advice:
+      "keep both QEMUs: the destination's waits for its pages, the source's has them; ending either loses the guest",
+  });
 }

@@ -27,9 +27,9 @@ const BULK_TIMEOUT_MS = 30_000;
 export async function setup(run: SourceRun): Promise<void> {
   run.phases.enter("setup");
   const { options, signal, link } = run;
-  const strategy = settleStrategy(run);
   const { machine, settings, migrationId } = options;
   const readable = readableBlocks(run);
+  const strategy = settleStrategy(run, readable);
   await run.qemu.prepare(signal);
   run.watch((event) => {
     if (isEvent(event, "STOP") && run.moments.stoppedMs === null) {
@@ -54,7 +54,8 @@ export async function setup(run: SourceRun): Promise<void> {
     bandwidthBytesPerSecond: settings.bandwidthBytesPerSecond ?? null,
     memory: readable,
     order: strategy.order,
-    postcopy: strategy.postcopy === "no" ? null : { bubblePages: settings.bubblePages ?? null },
+    // The destination has prepared its QEMU for it by now, and a connection for faults with that.
+    postcopy: run.destinationTakesPostcopy ? { bubblePages: settings.bubblePages ?? null } : null,
     acknowledged: run.qemu.waitsForAcknowledgement,
     gatePages: strategy.stopsFirst || run.guestWasPaused ? GATE_OPEN : GATE_PAGES,
   });
@@ -82,12 +83,12 @@ export async function setup(run: SourceRun): Promise<void> {
 }
 
 /** Post-copy wants a destination that can, and contents that are there when they are asked for; else pre-copy it is. */
-function settleStrategy(run: SourceRun): Strategy {
+function settleStrategy(run: SourceRun, readable: readonly MemorySource[]): Strategy {
   if (run.strategy.postcopy === "no") return run.strategy;
   const { contents } = run.options.settings;
   const why = !run.destinationTakesPostcopy
     ? "the destination's QEMU can't wait for pages (postcopy-ram, user faults)"
-    : contents === "stream" || readableBlocks(run).length === 0
+    : contents === "stream" || readable.length === 0
       ? "page contents come from QEMU's stream, which says each page once"
       : run.guestWasPaused
         ? "a paused guest has no pause to shorten"

@@ -46,7 +46,15 @@ export async function switchover(run: SourceRun): Promise<void> {
 async function sendResumeSet(run: SourceRun): Promise<void> {
   const { signal, link, carrier, options } = run;
   const { migrationId } = options;
-  const { totals, discards, owedPages, resumeSetPages } = await carrier.resumeSetComplete(signal);
+  const set = await Promise.race([carrier.resumeSetComplete(signal), carrier.pagesComplete(signal)]);
+  if (!("discards" in set)) {
+    // QEMU was done before it was told to make way for post-copy: nothing is owed.
+    run.postcopy = null;
+    const complete = set.map((total) => ({ ...total }));
+    await link.send({ type: "pages-complete", migrationId, connections: complete });
+    return;
+  }
+  const { totals, discards, owedPages, resumeSetPages } = set;
   run.postcopy = { ...run.postcopy!, owedPages, resumeSetPages };
   for (const { block, runs } of discards) {
     const bytes = new Uint8Array(runs.buffer, runs.byteOffset, runs.byteLength);

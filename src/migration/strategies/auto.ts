@@ -18,14 +18,21 @@ export const auto: Strategy = {
 
 class AutoRun implements StrategyRun {
   readonly #preCopy = new PreCopyRun();
+  #round = 0;
+  #inVain = 0;
 
   decide(observation: Observation): Decision {
     const decision = this.#preCopy.decide(observation);
     const { rounds } = this.#preCopy;
     const limitMs = leftForPagesMs({ ...observation, backlogPages: 0 });
-    if (!observation.firstPassDone || rounds.stalled < STALLED_ROUNDS || rounds.lastMs <= limitMs)
-      return decision;
-    const reason = `${rounds.stalled} rounds did not shrink, the last was ${inMs(rounds.lastMs)} of pages and the limit leaves ${inMs(limitMs)}: the rest follows after the resume`;
+    if (observation.rounds > this.#round) {
+      this.#round = observation.rounds;
+      this.#inVain = rounds.shrinking || rounds.lastMs <= limitMs ? 0 : this.#inVain + 1;
+    }
+    if (!observation.firstPassDone || this.#inVain < STALLED_ROUNDS) return decision;
+    const reason =
+      `${this.#inVain} rounds did not shrink, the last was ${inMs(rounds.lastMs)} of pages and the limit leaves ` +
+      `${inMs(limitMs)}: the rest follows after the resume`;
     return { action: "stop", hurry: false, reason };
   }
 }

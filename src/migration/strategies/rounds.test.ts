@@ -9,16 +9,16 @@ function after(...sizes: readonly number[]) {
     rounds.follow(index + 1, owedMs);
     rounds.follow(index + 1, owedMs / 2);
   }
-  const { shrinking, slowly, stalled, lastMs } = rounds;
-  return { shrinking, slowly, stalled, lastMs };
+  const { shrinking, slowly, lastMs } = rounds;
+  return { shrinking, slowly, lastMs };
 }
 
 test("before a round is over there is hope and no size", () => {
-  assert.deepEqual(after(), { shrinking: true, slowly: false, stalled: 0, lastMs: Number.POSITIVE_INFINITY });
+  assert.deepEqual(after(), { shrinking: true, slowly: false, lastMs: Number.POSITIVE_INFINITY });
 });
 
 test("the first round that is over has none to be compared with", () => {
-  assert.deepEqual(after(400), { shrinking: true, slowly: false, stalled: 0, lastMs: 400 });
+  assert.deepEqual(after(400), { shrinking: true, slowly: false, lastMs: 400 });
 });
 
 test("what is owed before the first round is not a round", () => {
@@ -40,16 +40,8 @@ test("a round shrinks when it is notably smaller than the one before, and slowly
     [2000, false, true],
   ] as const;
   for (const [lastMs, shrinking, slowly] of kinds) {
-    const stalled = shrinking ? 0 : 1;
-    assert.deepEqual(after(1000, lastMs), { shrinking, slowly, stalled, lastMs });
+    assert.deepEqual(after(1000, lastMs), { shrinking, slowly, lastMs });
   }
-});
-
-test("stalled rounds are counted in a row, and one that shrinks begins anew", () => {
-  assert.equal(after(1000, 1000, 900).stalled, 2);
-  assert.equal(after(1000, 1000, 900, 890).stalled, 3);
-  assert.equal(after(1000, 1000, 900, 300).stalled, 0);
-  assert.equal(after(1000, 1000, 900, 300, 300).stalled, 1);
 });
 
 test("a round is as large as the most that was owed during it", () => {
@@ -66,5 +58,5 @@ test("a round amid which nothing left is no size to shrink from for good", () =>
   for (const [index, owedMs] of [400, Number.POSITIVE_INFINITY, 400, 100, 0].entries()) {
     rounds.follow(index + 1, owedMs);
   }
-  assert.deepEqual([rounds.shrinking, rounds.stalled, rounds.lastMs], [true, 0, 100]);
+  assert.deepEqual([rounds.shrinking, rounds.lastMs], [true, 100]);
 });

@@ -11,14 +11,12 @@ export class Rounds {
   #lastMs = Number.POSITIVE_INFINITY;
   #shrinking = true;
   #slowly = false;
-  #stalled = 0;
 
   /** What is owed now, in the round of now. */
   follow(round: number, owedMs: number): void {
     if (round > this.#round) {
       this.#shrinking = this.#currentMs < this.#lastMs * WORTHWHILE_SHARE;
       this.#slowly = this.#currentMs > this.#lastMs * QUICK_SHARE;
-      this.#stalled = this.#shrinking ? 0 : this.#stalled + 1;
       if (this.#round > 0) this.#lastMs = this.#currentMs;
       this.#round = round;
       this.#currentMs = owedMs;
@@ -34,11 +32,6 @@ export class Rounds {
   /** It was not much smaller: a few more rounds would not help. */
   get slowly(): boolean {
     return this.#slowly;
-  }
-
-  /** So many rounds in a row were not notably smaller than the one before. */
-  get stalled(): number {
-    return this.#stalled;
   }
 
   /** The size of the last finished round; infinite before there was one. */

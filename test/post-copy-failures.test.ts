@@ -1,0 +1,143 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { LinkSimulator } from "../src/lab/link-simulator.ts";
+import { type QemuVersion, qemuVersions } from "../src/lab/toolchain.ts";
+import type { PhaseName } from "../src/migration/events.ts";
+import type { MigrationSettingsInput } from "../src/migration/settings.ts";
+import type { SourceMigration } from "../src/migration/source.ts";
+import type { RunningMachine } from "../src/qemu/running-machine.ts";
+import { assertWhole, BUSY, guestMachine, loadGuest } from "./support/guest.ts";
+import { Pair } from "./support/pair.ts";
+
+/** The far end of the simulated link: an address of the loopback device that nobody else uses. */
+const SIMULATED = "127.83.71.3";
+const BULK_PORTS = [17_492, 17_494] as const;
+
+/** So slow that a remainder is still under way when something happens to it. */
+const SLOW: MigrationSettingsInput = { strategy: "post-copy", bandwidthBytesPerSecond: 5e6 };
+
+const [newest] = qemuVersions();
+
+async function busyPair(
+  version: QemuVersion,
+  sourceHost?: string,
+): Promise<{ pair: Pair; machine: RunningMachine }> {
+  const pair = await Pair.open(version, sourceHost);
+  const machine = await pair.start(pair.a, guestMachine());
+  await loadGuest(machine, BUSY);
+  return { pair, machine };
+}
+
+/** Calls back once when a migration enters a phase. */
+function at(migration: SourceMigration, phase: PhaseName, action: () => void): void {
+  const end = migration.onEvent((event) => {
+    if (event.type !== "phase" || event.phase !== phase) return;
+    end();
+    action();
+  });
+}
+
+/** The guest runs on at the source, whole, and a second attempt succeeds. */
+async function assertUnharmed(pair: Pair, machine: RunningMachine): Promise<void> {
+  assert.equal((await machine.qmp.execute("query-status")).running, true, "the guest runs at the source");
+  await assertWhole(machine);
+  const result = pair.b.nextResult();
+  const report = await pair.migration(machine, pair.a, pair.b, { strategy: "hybrid" }).run();
+  assert.equal(report.outcome, "completed", JSON.stringify(report.error));
+  await assertWhole((await result).machine!);
+  assert.equal(pair.runningMachines(), 1, "one QEMU is left, the destination's");
+}
+
+for (const version of qemuVersions()) {
+  test(`QEMU ${version}: the destination's QEMU is killed in the switchover of a hybrid`, async () => {
+    const { pair, machine } = await busyPair(version);
+    await using _ = pair;
+    const migration = pair.migration(machine, pair.a, pair.b, { strategy: "hybrid" });
+    at(migration, "switchover", () => pair.lastStarted().kill());
+    const result = pair.b.nextResult();
+    const report = await migration.run();
+    assert.equal(report.outcome, "failed");
+    assert.equal(report.error?.side, "destination", JSON.stringify(report.error));
+    assert.equal(report.error?.vmState, "running at the source");
+    assert.equal((await result).outcome, "abandoned");
+    await assertUnharmed(pair, machine);
+  });
+}
+
+test("a post-copy cancelled in its switchover leaves the guest running at the source", async () => {
+  const { pair, machine } = await busyPair(newest!);
+  await using _ = pair;
+  const migration = pair.migration(machine, pair.a, pair.b, { strategy: "post-copy" });
+  let answer: Promise<string> | null = null;
+  at(migration, "switchover", () => {
+    answer = migration.cancel("changed my mind");
+  });
+  const report = await migration.run();
+  assert.equal(await answer, "cancelled");
+  assert.equal(report.outcome, "cancelled", JSON.stringify(report.error));
+  await assertUnharmed(pair, machine);
+});
+
+test("a post-copy can't be cancelled in its remainder and completes", async () => {
+  const { pair, machine } = await busyPair(newest!);
+  await using _ = pair;
+  const migration = pair.migration(machine, pair.a, pair.b, SLOW);
+  let answer: Promise<string> | null = null;
+  at(migration, "remainder", () => {
+    answer = migration.cancel("changed my mind");
+  });
+  const result = pair.b.nextResult();
+  const report = await migration.run();
+  assert.equal(await answer, "too-late");
+  assert.equal(report.outcome, "completed", JSON.stringify(report.error));
+  await assertWhole((await result).machine!);
+});
+
+test("a link cut in the remainder pauses the guest at the destination, and both QEMUs keep what they have", async () => {
+  const { pair, machine } = await busyPair(newest!, SIMULATED);
+  await using _ = pair;
+  const through = (port: number) => ({
+    ...{ listenHost: SIMULATED, listenPort: port, targetHost: "127.0.0.1", targetPort: port },
+  });
+  const ports = [BULK_PORTS[0], BULK_PORTS[0] + 1, BULK_PORTS[1]];
+  await using link = await LinkSimulator.start([pair.b.port, ...ports].map(through));
+  const migration = pair.migration(machine, pair.a, pair.b, SLOW, {
+    destination: { host: SIMULATED, port: pair.b.port, name: "beta" },
+    bulkListen: { host: "127.0.0.1", ports: BULK_PORTS },
+    lostAfterMs: 2_000,
+  });
+  at(migration, "remainder", () => link.cut("reset"));
+  const result = pair.b.nextResult();
+  const report = await migration.run();
+  assert.equal(report.outcome, "paused", JSON.stringify(report.error));
+  assert.equal(report.error?.phase, "remainder");
+  assert.match(report.error?.vmState ?? "", /waits at the destination/);
+  assert.match(report.error?.advice ?? "", /keep both QEMUs/);
+  assert.equal(report.sourceEnded, false);
+  assert.ok(machine.runs, "the source's QEMU has the pages");
+  assert.equal((await machine.qmp.execute("query-status")).running, false, "and its guest stays stopped");
+  const { outcome, machine: arrived, error } = await result;
+  assert.equal(outcome, "running");
+  assert.ok(error !== null);
+  assert.ok(arrived?.runs, "the destination's QEMU waits");
+});
+
+test("a guest with two memory blocks, one of them shared, moves by hybrid", async () => {
+  await using pair = await Pair.open(newest!);
+  const numa = [
+    ...["-object", "memory-backend-memfd,id=m0,size=131072K,share=on"],
+    ...["-object", "memory-backend-ram,id=m1,size=131080K"],
+    ...["-numa", "node,memdev=m0,cpus=0", "-numa", "node,memdev=m1,cpus=1"],
+  ];
+  let machine = await pair.start(pair.a, guestMachine(`vcpus: 2\nextraArguments: ${JSON.stringify(numa)}`));
+  await loadGuest(machine, BUSY);
+  for (const strategy of ["hybrid", "post-copy"] as const) {
+    const [from, to] = strategy === "hybrid" ? [pair.a, pair.b] : [pair.b, pair.a];
+    const result = to.nextResult();
+    const report = await pair.migration(machine, from, to, { strategy }).run();
+    assert.equal(report.outcome, "completed", JSON.stringify(report.error));
+    assert.ok(report.postcopy !== null);
+    machine = (await result).machine!;
+    await assertWhole(machine);
+  }
+});
