@@ -5,21 +5,15 @@
  *
  *     node bench/foundation.ts [--repeats 3] [--only TEXT] [--draw]
  */
-import { spawnSync } from "node:child_process";
-import { appendFileSync, existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
-import { z } from "zod";
-import { labResultSchema } from "../src/lab/lab-result.ts";
 import { type LabMedians, mediansOf } from "../src/lab/medians.ts";
+import { type Cell, type Line, readLines, runCells, shown } from "./cells.ts";
 
 const folder = join(import.meta.dirname, "results");
 const resultsPath = join(folder, "foundation.jsonl");
 const tablePath = join(folder, "foundation.md");
-const labMain = join(import.meta.dirname, "../src/lab/main.ts");
-
-/** One run may take this long: fill, move and check 2 GiB under emulation, all on a slow day. */
-const RUN_TIMEOUT_MS = 300_000;
 
 const engines = {
   godwit: ["--engine", "godwit"],
@@ -42,24 +36,14 @@ const guest = [
   "--exact-memory",
 ];
 const common = [...guest, "--hot", "64MiB", "--link", "1Gbit/s"];
-const lineSchema = z.object({ cell: z.string(), command: z.string(), result: labResultSchema });
-type Line = z.infer<typeof lineSchema>;
-
-interface Cell {
-  readonly name: string;
-  readonly row: string;
-  readonly engine: string;
-  readonly options: readonly string[];
-}
 
 const { values } = parseArgs({
   options: { repeats: { type: "string", default: "3" }, only: { type: "string" }, draw: { type: "boolean" } },
 });
 const cells = allCells().filter(({ name }) => values.only === undefined || name.includes(values.only));
-mkdirSync(folder, { recursive: true });
-if (values.draw !== true) runAll(Number(values.repeats));
-writeFileSync(tablePath, table(readLines()));
-process.stdout.write(`${table(readLines())}\n`);
+if (values.draw !== true) runCells(cells, resultsPath, Number(values.repeats));
+writeFileSync(tablePath, table(readLines(resultsPath)));
+process.stdout.write(`${table(readLines(resultsPath))}\n`);
 
 function allCells(): Cell[] {
   return [...comparisonCells(), ...costCells()];
@@ -101,39 +85,6 @@ function costCells(): Cell[] {
       return { name: `${row}: godwit`, row, engine: "godwit", options };
     }),
   );
-}
-
-/** Round by round over all cells, so that a machine that changes its speed changes it for all. */
-function runAll(repeats: number): void {
-  for (let repeat = 1; repeat <= repeats; repeat++) {
-    for (const cell of cells) {
-      if (readLines().filter((line) => line.cell === cell.name).length >= repeat) continue;
-      process.stderr.write(`${new Date().toISOString()} repeat ${repeat}, ${cell.name} … `);
-      const command = `npm run lab -- migrate ${cell.options.join(" ")} --json`;
-      const run = spawnSync(process.execPath, [labMain, "migrate", ...cell.options, "--json"], {
-        encoding: "utf8",
-        timeout: RUN_TIMEOUT_MS,
-      });
-      const last = run.stdout.trim().split("\n").at(-1) ?? "";
-      if (!last.startsWith("{")) {
-        process.stderr.write(`no result: ${run.stderr.trim().split("\n").at(-1)}\n`);
-        continue;
-      }
-      const line: Line = { cell: cell.name, command, result: labResultSchema.parse(JSON.parse(last)) };
-      appendFileSync(resultsPath, `${JSON.stringify(line)}\n`);
-      const { outcome, totalMs, downtimeMs, bytesOnWire } = line.result;
-      process.stderr.write(`${outcome}, ${totalMs} ms, down ${downtimeMs} ms, ${bytesOnWire} bytes\n`);
-    }
-  }
-}
-
-function readLines(): Line[] {
-  if (!existsSync(resultsPath)) return [];
-  return readFileSync(resultsPath, "utf8")
-    .trim()
-    .split("\n")
-    .filter((line) => line !== "")
-    .map((line) => lineSchema.parse(JSON.parse(line)));
 }
 
 function table(lines: readonly Line[]): string {
@@ -185,8 +136,4 @@ function rows(wanted: Cell[], lines: readonly Line[], figures: (of: LabMedians) 
     const medians = mediansOf(own);
     return [`| ${cell.row} | ${cell.engine} | ${medians.moves} | ${figures(medians).join(" | ")} |`];
   });
-}
-
-function shown(value: number | null, digits: number): string {
-  return value === null ? "–" : value.toFixed(digits);
 }

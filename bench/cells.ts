@@ -1,0 +1,66 @@
+import { spawnSync } from "node:child_process";
+import { appendFileSync, existsSync, mkdirSync, readFileSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { z } from "zod";
+import { labResultSchema } from "../src/lab/lab-result.ts";
+
+const labMain = join(import.meta.dirname, "../src/lab/main.ts");
+
+/** One run may take this long: fill, move and check 2 GiB under emulation, all on a slow day. */
+const RUN_TIMEOUT_MS = 300_000;
+
+/** One measured setting: a row and a column of a table, and what the lab is told. */
+export interface Cell {
+  readonly name: string;
+  readonly row: string;
+  readonly engine: string;
+  readonly options: readonly string[];
+}
+
+const lineSchema = z.object({ cell: z.string(), command: z.string(), result: labResultSchema });
+
+/** One kept run. */
+export type Line = z.infer<typeof lineSchema>;
+
+/**
+ * Runs each cell so often and keeps each result as a line of `path`, round by round over all cells, so that a machine
+ * that changes its speed changes it for all. A run that is kept is not made again.
+ */
+export function runCells(cells: readonly Cell[], path: string, repeats: number): void {
+  mkdirSync(dirname(path), { recursive: true });
+  for (let repeat = 1; repeat <= repeats; repeat++) {
+    for (const cell of cells) {
+      if (readLines(path).filter((line) => line.cell === cell.name).length >= repeat) continue;
+      process.stderr.write(`${new Date().toISOString()} repeat ${repeat}, ${cell.name} … `);
+      const command = `npm run lab -- migrate ${cell.options.join(" ")} --json`;
+      const run = spawnSync(process.execPath, [labMain, "migrate", ...cell.options, "--json"], {
+        encoding: "utf8",
+        timeout: RUN_TIMEOUT_MS,
+      });
+      const last = run.stdout.trim().split("\n").at(-1) ?? "";
+      if (!last.startsWith("{")) {
+        process.stderr.write(`no result: ${run.stderr.trim().split("\n").at(-1)}\n`);
+        continue;
+      }
+      const line: Line = { cell: cell.name, command, result: labResultSchema.parse(JSON.parse(last)) };
+      appendFileSync(path, `${JSON.stringify(line)}\n`);
+      const { outcome, totalMs, downtimeMs, bytesOnWire } = line.result;
+      process.stderr.write(`${outcome}, ${totalMs} ms, down ${downtimeMs} ms, ${bytesOnWire} bytes\n`);
+    }
+  }
+}
+
+/** The kept runs of a file; none where there is no file. */
+export function readLines(path: string): Line[] {
+  if (!existsSync(path)) return [];
+  return readFileSync(path, "utf8")
+    .trim()
+    .split("\n")
+    .filter((line) => line !== "")
+    .map((line) => lineSchema.parse(JSON.parse(line)));
+}
+
+/** A number for a table; a dash where there is none. */
+export function shown(value: number | null, digits: number): string {
+  return value === null ? "–" : value.toFixed(digits);
+}
