@@ -17,6 +17,7 @@ export interface SettingsOptions {
   readonly compression?: string;
   readonly contents?: string;
   readonly connections?: string;
+  readonly bubble?: string;
 }
 
 /** Adds the options by which a user sets a migration. */
@@ -33,7 +34,8 @@ export function withSettings(command: Command): Command {
         contentSourceNames,
       ),
     )
-    .option("--connections <count>", "bulk connections (default 2)");
+    .option("--connections <count>", "bulk connections (default 2)")
+    .option("--bubble <pages>", "pages that go with one that the resumed guest waits for (default: adapts)");
 }
 
 /**
@@ -41,13 +43,14 @@ export function withSettings(command: Command): Command {
  * @throws GodwitError `GODWIT_USAGE`, `GODWIT_BAD_QUANTITY`
  */
 export function settingsOf(options: SettingsOptions): MigrationSettings {
-  const { strategy, bandwidth, downtimeLimit, compression, contents, connections } = options;
+  const { strategy, bandwidth, downtimeLimit, compression, contents, connections, bubble } = options;
   const settings = migrationSettingsSchema.safeParse({
     strategy,
     compression,
     contents,
     bandwidthBytesPerSecond: bandwidth === undefined ? undefined : parseBytesPerSecond(bandwidth),
     downtimeLimitMs: downtimeLimit === undefined ? undefined : parseMilliseconds(downtimeLimit),
+    bubblePages: bubble === undefined ? undefined : Number(bubble),
     bulkConnections: connections === undefined ? undefined : Number(connections),
   });
   if (settings.success) return settings.data;

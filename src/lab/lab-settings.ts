@@ -36,6 +36,8 @@ export interface LabSettings {
   readonly compression: (typeof compressionNames)[number];
   readonly contents: (typeof contentSourceNames)[number];
   readonly bandwidthBytesPerSecond: number | null;
+  /** Pages that go with one that the guest waits for; null: Godwit adapts it. */
+  readonly bubblePages: number | null;
   /** Times there and back; 0 is one move from a to b. */
   readonly roundTrips: number;
   /** What the two hosts are; null for the better kind that this process may make. */
@@ -63,6 +65,7 @@ const textSchema = z.object({
   compression: z.enum(compressionNames).default("auto"),
   contents: z.enum(contentSourceNames).default("auto"),
   bandwidth: z.string().optional(),
+  bubble: z.coerce.number().int().min(1).max(256).optional(),
   hosts: z.enum(["namespaces", "loopback"]).optional(),
   roundTrips: z.coerce.number().int().min(0).max(1000).default(0),
 });
@@ -107,6 +110,7 @@ export function readLabSettings(text: LabSettingsText): LabSettings {
     parameters: Object.fromEntries(list(data.parameters).map(parameter)),
     compression: data.compression,
     contents: data.contents,
+    bubblePages: data.bubble ?? null,
     bandwidthBytesPerSecond: data.bandwidth === undefined ? null : parseBytesPerSecond(data.bandwidth),
     roundTrips: data.roundTrips,
     hosts: data.hosts ?? null,

@@ -73,6 +73,7 @@ function migrateOptions(command: Command): Command {
     .option("--compression <auto|none|zstd>", "of Godwit", "auto")
     .option("--contents <auto|memory|stream>", "where Godwit takes page contents from", "auto")
     .option("--bandwidth <rate>", "cap below the link's rate")
+    .option("--bubble <pages>", "pages that go with one that the guest waits for (default: adapts)")
     .option("--hosts <kind>", "namespaces (needs root) or loopback; the default is what can be had")
     .option("--round-trips <count>", "move there and back so often; 0: there only", "0")
     .option("--repeat <count>", "do it all so often; the last line then has the medians", "1")

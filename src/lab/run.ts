@@ -121,7 +121,7 @@ async function startEngine(
     });
   }
   const agents = parts.parts.use(await startLabAgents(hosts, { folder, qemu: binary }));
-  const { strategy, downtimeLimitMs, compression, contents, bandwidthBytesPerSecond } = settings;
+  const { strategy, downtimeLimitMs, compression, contents, bandwidthBytesPerSecond, bubblePages } = settings;
   return GodwitEngine.start({
     hosts,
     agents,
@@ -129,6 +129,7 @@ async function startEngine(
     settings: {
       ...{ strategy: strategy as "pre-copy", downtimeLimitMs, compression, contents },
       ...(bandwidthBytesPerSecond === null ? {} : { bandwidthBytesPerSecond }),
+      ...(bubblePages === null ? {} : { bubblePages }),
     },
   });
 }

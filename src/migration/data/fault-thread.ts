@@ -5,6 +5,7 @@ import type { MemorySource } from "../../qemu/memory-source.ts";
 import { BatchEncoder } from "../../wire/bulk/encoder.ts";
 import { pageArea } from "../../wire/bulk/format.ts";
 import { BulkListener } from "../../wire/bulk/listener.ts";
+import { Pacer } from "../../wire/bulk/pacer.ts";
 import type { BulkSender } from "../../wire/bulk/sender.ts";
 import type { Credentials } from "../../wire/index.ts";
 import { Ledger, type SharedLedger } from "../ledger.ts";
@@ -18,6 +19,7 @@ export interface FaultInput {
   readonly peerName: string;
   readonly listen: { readonly host: string; readonly ports?: readonly [number, number] | undefined };
   readonly token: Uint8Array;
+  readonly pacer: SharedArrayBuffer;
   readonly memory: readonly MemorySource[];
   readonly bubblePages: number | null;
   readonly compression: "auto" | "none" | "zstd";
@@ -82,6 +84,7 @@ class FaultThread {
   #serve({ ledger, blocks }: Extract<FaultTask, { type: "serve" }>): void {
     const sources = blocks.map(({ name }) => this.#memory.indexOf(name));
     const sender = this.#sender;
+    const pacer = new Pacer(input.pacer);
     this.#server = new FaultServer(
       Ledger.attach(ledger),
       new Bubble(input.bubblePages),
@@ -96,6 +99,8 @@ class FaultThread {
           const contents = pageArea(frame).subarray(0, pages * PAGE_BYTES);
           const encoded = this.#encoder.encode(block, runs, runs.length / 2, contents, frame);
           this.#underWay.push(pages);
+          // What faults take is taken off what push may: they themselves never wait for the cap.
+          pacer.reserve(encoded.length);
           sender.write(encoded);
         },
       },

@@ -153,7 +153,10 @@ class SourceProcess {
   #startFaultThread(bubblePages: number | null): void {
     const { credentials, peerName, listen, tokenHex, memory, compression } = this.#start;
     const token = Buffer.from(tokenHex, "hex");
-    const input: FaultInput = { credentials, peerName, listen, token, memory, bubblePages, compression };
+    const pacer = this.#pacer.shared;
+    const input: FaultInput = {
+      ...{ credentials, peerName, listen, token, memory, bubblePages, compression, pacer },
+    };
     const worker = startThread<FaultNotice>("./fault-thread.ts", input, (notice) => this.#faultSays(notice));
     this.#fault = { worker, bytesOnWire: 0, totals: null };
   }
