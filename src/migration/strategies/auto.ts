@@ -1,8 +1,24 @@
 import { leftForPagesMs, PreCopyRun } from "./pre-copy.ts";
-import { type Decision, inMs, type Observation, type Strategy, type StrategyRun } from "./strategy.ts";
+import {
+  type Decision,
+  inMs,
+  type Observation,
+  pagesMs,
+  type Strategy,
+  type StrategyRun,
+} from "./strategy.ts";
 
 /** Rounds in a row that don't shrink before pre-copy is given up: one may be a burst of writes. */
 const STALLED_ROUNDS = 2;
+
+/** A guest that dirties this share of what leaves makes each round nearly as long as the one before. */
+const OUTRUN_SHARE = 0.85;
+
+/** For so long, since rates are averages over a second. */
+const OUTRUN_MS = 1_000;
+
+/** So few pages that were never written to count as none, as in hybrid. */
+const FEW_COLD_PAGES = 1024;
 
 /**
  * Begins as pre-copy, which needs no fault where it succeeds, and goes over to hybrid when its own rounds show that it
@@ -20,6 +36,7 @@ class AutoRun implements StrategyRun {
   readonly #preCopy = new PreCopyRun();
   #round = 0;
   #inVain = 0;
+  #outrunSinceMs: number | null = null;
 
   decide(observation: Observation): Decision {
     const decision = this.#preCopy.decide(observation);
@@ -29,10 +46,26 @@ class AutoRun implements StrategyRun {
       this.#round = observation.rounds;
       this.#inVain = rounds.shrinking || rounds.lastMs <= limitMs ? 0 : this.#inVain + 1;
     }
-    if (!observation.firstPassDone || this.#inVain < STALLED_ROUNDS) return decision;
+    if (!observation.firstPassDone) return decision;
+    if (this.#isOutrun(observation, limitMs)) {
+      const { dirtyPagesPerSecond, pagesPerSecond } = observation;
+      const rates = `the guest dirties ${Math.round(dirtyPagesPerSecond)} pages/s, ${Math.round(pagesPerSecond)} leave`;
+      return { action: "stop", hurry: false, reason: `${rates}: the rest follows after the resume` };
+    }
+    if (this.#inVain < STALLED_ROUNDS) return decision;
     const reason =
       `${this.#inVain} rounds did not shrink, the last was ${inMs(rounds.lastMs)} of pages and the limit leaves ` +
       `${inMs(limitMs)}: the rest follows after the resume`;
     return { action: "stop", hurry: false, reason };
+  }
+
+  /** Whether the guest has dirtied about as fast as pages leave for a while, and what is left is above the limit. */
+  #isOutrun(observation: Observation, limitMs: number): boolean {
+    const { atMs, coldPages, backlogPages, unlistedPages, dirtyPagesPerSecond, pagesPerSecond } = observation;
+    const leftMs = pagesMs(observation, backlogPages + unlistedPages);
+    const outrun = pagesPerSecond > 0 && dirtyPagesPerSecond >= pagesPerSecond * OUTRUN_SHARE;
+    if (!outrun || coldPages > FEW_COLD_PAGES || leftMs <= limitMs) this.#outrunSinceMs = null;
+    else this.#outrunSinceMs ??= atMs;
+    return this.#outrunSinceMs !== null && atMs - this.#outrunSinceMs >= OUTRUN_MS;
   }
 }

@@ -164,3 +164,15 @@ test("the expected downtime counts owed pages, pages QEMU holds back and fixed c
   const downtimeMs = expectedDowntimeMs({ ...calm, backlogPages: 1500, unlistedPages: 1500 });
   assert.equal(downtimeMs, 130);
 });
+
+test("auto gives up pre-copy within about a second when the guest dirties as fast as pages leave", () => {
+  const run = strategies.auto.start();
+  const outrun = { ...calm, unlistedPages: 60_000, dirtyPagesPerSecond: 28_000, rounds: 4 };
+  assert.notEqual(run.decide({ ...outrun, atMs: 0 }).action, "stop");
+  assert.notEqual(run.decide({ ...outrun, atMs: 900 }).action, "stop");
+  assert.notEqual(run.decide({ ...outrun, atMs: 950, coldPages: 5000 }).action, "stop");
+  assert.notEqual(run.decide({ ...outrun, atMs: 1000 }).action, "stop");
+  const decision = run.decide({ ...outrun, atMs: 2000 });
+  assert.equal(decision.action, "stop");
+  assert.match(decision.reason, /dirties 28000 pages\/s, 30000 leave/);
+});
