@@ -1,30 +1,12 @@
 import assert from "node:assert/strict";
 import { readdirSync, readFileSync } from "node:fs";
 import { test } from "node:test";
-import { type QemuVersion, qemuVersions } from "../src/lab/toolchain.ts";
-import type { PhaseName } from "../src/migration/events.ts";
+import { qemuVersions } from "../src/lab/toolchain.ts";
 import type { MigrationReport } from "../src/migration/report.ts";
-import type { SourceMigration } from "../src/migration/source.ts";
 import type { RunningMachine } from "../src/qemu/running-machine.ts";
-import { assertWhole, BUSY, guestMachine, loadGuest, speakWith } from "./support/guest.ts";
-import { Pair } from "./support/pair.ts";
-
-/** A pair with a busy guest at its first host. */
-async function busyPair(version: QemuVersion): Promise<{ pair: Pair; machine: RunningMachine }> {
-  const pair = await Pair.open(version);
-  const machine = await pair.start(pair.a, guestMachine());
-  await loadGuest(machine, BUSY);
-  return { pair, machine };
-}
-
-/** Calls back once when a migration enters a phase. */
-function at(migration: SourceMigration, phase: PhaseName, action: () => void): void {
-  const end = migration.onEvent((event) => {
-    if (event.type !== "phase" || event.phase !== phase) return;
-    end();
-    action();
-  });
-}
+import { at, busyPair } from "./support/busy-pair.ts";
+import { assertWhole, speakWith } from "./support/guest.ts";
+import type { Pair } from "./support/pair.ts";
 
 /** The guest runs on at the source, whole, and a second attempt succeeds and leaves nothing behind. */
 async function assertUnharmed(pair: Pair, machine: RunningMachine): Promise<void> {

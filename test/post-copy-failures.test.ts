@@ -1,11 +1,10 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { LinkSimulator } from "../src/lab/link-simulator.ts";
-import { type QemuVersion, qemuVersions } from "../src/lab/toolchain.ts";
-import type { PhaseName } from "../src/migration/events.ts";
+import { qemuVersions } from "../src/lab/toolchain.ts";
 import type { MigrationSettingsInput } from "../src/migration/settings.ts";
-import type { SourceMigration } from "../src/migration/source.ts";
 import type { RunningMachine } from "../src/qemu/running-machine.ts";
+import { at, busyPair } from "./support/busy-pair.ts";
 import { assertWhole, BUSY, guestMachine, loadGuest } from "./support/guest.ts";
 import { Pair } from "./support/pair.ts";
 
@@ -17,25 +16,6 @@ const BULK_PORTS = [17_492, 17_494] as const;
 const SLOW: MigrationSettingsInput = { strategy: "post-copy", bandwidthBytesPerSecond: 5e6 };
 
 const [newest] = qemuVersions();
-
-async function busyPair(
-  version: QemuVersion,
-  sourceHost?: string,
-): Promise<{ pair: Pair; machine: RunningMachine }> {
-  const pair = await Pair.open(version, sourceHost);
-  const machine = await pair.start(pair.a, guestMachine());
-  await loadGuest(machine, BUSY);
-  return { pair, machine };
-}
-
-/** Calls back once when a migration enters a phase. */
-function at(migration: SourceMigration, phase: PhaseName, action: () => void): void {
-  const end = migration.onEvent((event) => {
-    if (event.type !== "phase" || event.phase !== phase) return;
-    end();
-    action();
-  });
-}
 
 /** The guest runs on at the source, whole, and a second attempt succeeds. */
 async function assertUnharmed(pair: Pair, machine: RunningMachine): Promise<void> {

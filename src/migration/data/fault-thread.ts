@@ -4,21 +4,16 @@ import { GuestMemory } from "../../qemu/guest-memory.ts";
 import type { MemorySource } from "../../qemu/memory-source.ts";
 import { BatchEncoder } from "../../wire/bulk/encoder.ts";
 import { pageArea } from "../../wire/bulk/format.ts";
-import { BulkListener } from "../../wire/bulk/listener.ts";
 import { Pacer } from "../../wire/bulk/pacer.ts";
 import type { BulkSender } from "../../wire/bulk/sender.ts";
-import type { Credentials } from "../../wire/index.ts";
 import { Ledger, type SharedLedger } from "../ledger.ts";
 import { Bubble } from "./bubble.ts";
+import { type ConnectionInput, type ConnectionNotice, ownConnection } from "./bulk-connection.ts";
 import { FaultServer } from "./fault-server.ts";
 import type { ConnectionTotals, HeadBlock } from "./source-protocol.ts";
 
 /** What the fault thread is started with. */
-export interface FaultInput {
-  readonly credentials: Credentials;
-  readonly peerName: string;
-  readonly listen: { readonly host: string; readonly ports?: readonly [number, number] | undefined };
-  readonly token: Uint8Array;
+export interface FaultInput extends ConnectionInput {
   readonly pacer: SharedArrayBuffer;
   readonly memory: readonly MemorySource[];
   readonly bubblePages: number | null;
@@ -34,8 +29,7 @@ export type FaultTask =
 
 /** What the fault thread tells. */
 export type FaultNotice =
-  | { readonly type: "listening"; readonly port: number }
-  | { readonly type: "connected" }
+  | ConnectionNotice
   | { readonly type: "placed"; readonly pages: number; readonly bytesOnWire: number }
   | {
       readonly type: "totals";
@@ -137,24 +131,7 @@ function fail(thrown: unknown): void {
   tell({ type: "failed", error: asGodwitError(thrown, "GODWIT_SENDER", { side: "source" }).toJSON() });
 }
 
-async function main(): Promise<void> {
-  const early: FaultTask[] = [];
-  const keep = (task: FaultTask) => early.push(task);
-  parentPort!.on("message", keep);
-  const { ports } = input.listen;
-  const listener = await BulkListener.listen({
-    host: input.listen.host,
-    port: ports === undefined ? 0 : { from: ports[0], to: ports[1] },
-    credentials: input.credentials,
-    peerName: input.peerName,
-    token: input.token,
-  });
-  tell({ type: "listening", port: listener.port });
-  const thread = new FaultThread(await listener.accept());
-  parentPort!.off("message", keep);
-  parentPort!.on("message", (task: FaultTask) => thread.take(task));
-  for (const task of early) thread.take(task);
-  tell({ type: "connected" });
-}
-
-main().catch(fail);
+ownConnection<FaultTask>(input, null, (sender) => {
+  const thread = new FaultThread(sender);
+  return (task) => thread.take(task);
+}).catch(fail);

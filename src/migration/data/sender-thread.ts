@@ -5,21 +5,15 @@ import type { MemorySource } from "../../qemu/memory-source.ts";
 // From the files themselves: the room's door brings the control channel along, which costs each thread 0.1 s.
 import { BatchEncoder } from "../../wire/bulk/encoder.ts";
 import { pageArea } from "../../wire/bulk/format.ts";
-import { BulkListener } from "../../wire/bulk/listener.ts";
-import { Pacer } from "../../wire/bulk/pacer.ts";
 import type { BulkSender } from "../../wire/bulk/sender.ts";
-import type { Credentials } from "../../wire/index.ts";
+import { type ConnectionInput, type ConnectionNotice, ownConnection } from "./bulk-connection.ts";
 import { yieldToFaults } from "./bulk-priority.ts";
 import { ContentRing } from "./content-ring.ts";
 import type { ConnectionTotals, HeadBlock } from "./source-protocol.ts";
 
 /** What a sender thread is started with. */
-export interface SenderInput {
+export interface SenderInput extends ConnectionInput {
   readonly connection: number;
-  readonly credentials: Credentials;
-  readonly peerName: string;
-  readonly listen: { readonly host: string; readonly ports?: readonly [number, number] | undefined };
-  readonly token: Uint8Array;
   readonly compression: "auto" | "none" | "zstd";
   readonly pacer: SharedArrayBuffer;
   readonly memory: readonly MemorySource[];
@@ -45,8 +39,7 @@ export type SenderTask =
 
 /** What a sender thread tells. */
 export type SenderNotice =
-  | { readonly type: "listening"; readonly port: number }
-  | { readonly type: "connected" }
+  | ConnectionNotice
   | {
       readonly type: "placed";
       /** Placed at the destination, of the connection so far. */
@@ -161,25 +154,7 @@ function fail(thrown: unknown): void {
   tell({ type: "failed", error: asGodwitError(thrown, "GODWIT_SENDER", { side: "source" }).toJSON() });
 }
 
-async function main(): Promise<void> {
-  const early: SenderTask[] = [];
-  const keep = (task: SenderTask) => early.push(task);
-  parentPort!.on("message", keep);
-  const { ports } = input.listen;
-  const listener = await BulkListener.listen({
-    host: input.listen.host,
-    port: ports === undefined ? 0 : { from: ports[0], to: ports[1] },
-    credentials: input.credentials,
-    peerName: input.peerName,
-    token: input.token,
-    pacer: new Pacer(input.pacer),
-  });
-  tell({ type: "listening", port: listener.port });
-  const thread = new SenderThread(await listener.accept());
-  parentPort!.off("message", keep);
-  parentPort!.on("message", (task: SenderTask) => thread.add(task));
-  for (const task of early) thread.add(task);
-  tell({ type: "connected" });
-}
-
-main().catch(fail);
+ownConnection<SenderTask>(input, input.pacer, (sender) => {
+  const thread = new SenderThread(sender);
+  return (task) => thread.add(task);
+}).catch(fail);

@@ -1,3 +1,4 @@
+import { FEW_COLD_PAGES } from "./hybrid.ts";
 import { leftForPagesMs, PreCopyRun } from "./pre-copy.ts";
 import {
   type Decision,
@@ -16,9 +17,6 @@ const OUTRUN_SHARE = 0.85;
 
 /** For so long, since rates are averages over a second. */
 const OUTRUN_MS = 1_000;
-
-/** So few pages that were never written to count as none, as in hybrid. */
-const FEW_COLD_PAGES = 1024;
 
 /**
  * Begins as pre-copy, which needs no fault where it succeeds, and goes over to hybrid when its own rounds show that it

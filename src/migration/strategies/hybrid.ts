@@ -9,7 +9,7 @@ import {
 } from "./strategy.ts";
 
 /** So few pages that were never written to count as none: a group's rest on each connection. */
-const FEW_COLD_PAGES = 1024;
+export const FEW_COLD_PAGES = 1024;
 
 /** Another round for less than this would only cost time. */
 const NEGLIGIBLE_MS = 40;
