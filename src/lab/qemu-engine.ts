@@ -26,9 +26,9 @@ export interface QemuEngineOptions {
   readonly downtimeLimitMs: number;
   /** Bytes per second; null for as fast as the link goes. */
   readonly bandwidthBytesPerSecond: number | null;
-  /** Switched on on both sides. */
   /** QEMU's own post-copy, switched to as soon as the migration is active. */
   readonly postcopy: boolean;
+  /** Switched on on both sides. */
   readonly capabilities: readonly string[];
   /** Set on both sides, QEMU's names and units. */
   readonly parameters: Readonly<Record<string, string | number>>;

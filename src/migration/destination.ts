@@ -37,11 +37,11 @@ export class DestinationMigration {
   #journal: Journal | null = null;
   #machine: RunningMachine | null = null;
   #data: DestinationData | null = null;
-  /** `asked`: the source waits for our answer. `unknown`: QEMU was told to continue and did not answer. */
   #lacksPages = false;
   #blockPages: readonly number[] = [];
   #postcopy = false;
   readonly #discardedTo = new Map<number, number>();
+  /** `asked`: the source waits for our answer. `unknown`: QEMU was told to continue and did not answer. */
   #commit: "open" | "asked" | "unknown" | "done" = "open";
 
   constructor(options: DestinationOptions) {
@@ -118,8 +118,7 @@ export class DestinationMigration {
     }
     const receiver = new QemuReceiver(machine);
     const { bulkConnections, strategy, contents } = migrationSettingsSchema.parse(offer.settings);
-    const wantsPostcopy =
-      strategies[strategy].postcopy !== "no" && contents !== "stream" && !offer.guestPaused;
+    const wantsPostcopy = strategies[strategy].postcopy && contents !== "stream" && !offer.guestPaused;
     const socket = await receiver.open(wantsPostcopy, signal);
     const postcopy = receiver.takesPostcopy;
     this.#postcopy = postcopy;

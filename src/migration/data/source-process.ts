@@ -180,6 +180,8 @@ class SourceProcess {
   #startPush(): void {
     this.#dealing = "push";
     this.#push = new Push(this.#ledger!);
+    // What is under way on the link stands before an answer to a fault, so it must be little.
+    if (!this.#late) this.#enterLateRounds();
     for (const { worker } of this.#senders) worker.postMessage({ type: "yield" } satisfies SenderTask);
     this.#pump();
   }

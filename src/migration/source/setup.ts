@@ -84,7 +84,7 @@ export async function setup(run: SourceRun): Promise<void> {
 
 /** Post-copy wants a destination that can, and contents that are there when they are asked for; else pre-copy it is. */
 function settleStrategy(run: SourceRun, readable: readonly MemorySource[]): Strategy {
-  if (run.strategy.postcopy === "no") return run.strategy;
+  if (!run.strategy.postcopy) return run.strategy;
   const { contents } = run.options.settings;
   const why = !run.destinationTakesPostcopy
     ? "the destination's QEMU can't wait for pages (postcopy-ram, user faults)"

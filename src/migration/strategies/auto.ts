@@ -25,7 +25,7 @@ const OUTRUN_MS = 1_000;
 export const auto: Strategy = {
   name: "auto",
   stopsFirst: false,
-  postcopy: "after-live",
+  postcopy: true,
   order: "cold-first",
   start: () => new AutoRun(),
 };

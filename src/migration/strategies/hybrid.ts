@@ -22,7 +22,7 @@ const NEGLIGIBLE_MS = 40;
 export const hybrid: Strategy = {
   name: "hybrid",
   stopsFirst: false,
-  postcopy: "after-live",
+  postcopy: true,
   order: "cold-first",
   start: () => new HybridRun(),
 };

@@ -7,7 +7,7 @@ import type { Strategy } from "./strategy.ts";
 export const postCopy: Strategy = {
   name: "post-copy",
   stopsFirst: false,
-  postcopy: "at-once",
+  postcopy: true,
   order: "cold-first",
   start: () => ({ decide: () => ({ action: "stop", hurry: false, reason: "post-copy resumes first" }) }),
 };

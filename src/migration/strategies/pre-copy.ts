@@ -22,7 +22,7 @@ const HEADROOM = 1.5;
 export const preCopy: Strategy = {
   name: "pre-copy",
   stopsFirst: false,
-  postcopy: "no",
+  postcopy: false,
   order: "cold-first",
   start: () => new PreCopyRun(),
 };

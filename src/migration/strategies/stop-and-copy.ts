@@ -4,7 +4,7 @@ import type { Strategy } from "./strategy.ts";
 export const stopAndCopy: Strategy = {
   name: "stop-and-copy",
   stopsFirst: true,
-  postcopy: "no",
+  postcopy: false,
   order: "ascending",
   start: () => ({
     decide: ({ downtimeLimitMs }) => ({

@@ -38,7 +38,7 @@ export type Decision = {
 
 /** One run of a strategy: it may remember what it saw. */
 export interface StrategyRun {
-  /** Asked about twenty times a second while the source runs. */
+  /** Asked about ten times a second while the source runs. */
   decide(observation: Observation): Decision;
 }
 
@@ -51,10 +51,10 @@ export interface Strategy {
   /** The guest is stopped before the first page is copied. */
   readonly stopsFirst: boolean;
   /**
-   * Whether the guest may resume before all pages are there. `at-once`: none is sent before it stops; `after-live`:
-   * when the strategy says `stop`. Where the destination can't, pre-copy takes the place of both.
+   * Whether the guest may resume before all pages are there, which it does when the strategy says `stop`. Where the
+   * destination can't, pre-copy takes its place.
    */
-  readonly postcopy: "no" | "at-once" | "after-live";
+  readonly postcopy: boolean;
   readonly order: PageOrder;
   start(): StrategyRun;
 }

@@ -8,7 +8,7 @@ export const pagesComplete = defineMessage({
   code: 11,
   direction: "source-to-destination",
   payload: "none",
-  doc: "All pages of the resume set have been sent: the totals that each bulk connection must have seen.",
+  doc: "All that the destination lacked has been sent: the totals that each connection must have seen.",
   schema: z.strictObject({
     migrationId: migrationIdField,
     /** Cumulative, one entry per bulk connection in the order of `bulk-offer`'s ports. */
