@@ -106,6 +106,26 @@ test("a page with nothing owed around it goes alone and nothing follows", async 
   assert.equal(rig.server.bubblePages, 0);
 });
 
+test("a request that comes with one that needs no answer is answered", async () => {
+  const rig = new Rig().owe(0, [500, 501]);
+  rig.server.request(0, 700, 1);
+  const nothingToDo = rig.server.work();
+  rig.server.request(0, 500, 1);
+  await Promise.all([nothingToDo, rig.server.work()]);
+  assert.deepEqual(rig.sent, [{ block: 0, pages: [500], alone: true }]);
+});
+
+test("a page that was sent while QEMU found it zero is not placed again beside a zero page", async () => {
+  const rig = new Rig().zero(0, [500, 510]);
+  rig.isZero = () => true;
+  rig.ledger.blocks[0]!.sent.set(505);
+  await rig.fault(0, 500);
+  assert.deepEqual(
+    rig.sent.map(({ pages }) => pages),
+    [[...pagesFrom(500, 505), ...pagesFrom(506, 510)]],
+  );
+});
+
 test("pages that push takes meanwhile are not sent again", async () => {
   const rig = new Rig().owe(0, [490, 520]);
   let calls = 0;

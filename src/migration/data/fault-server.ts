@@ -53,7 +53,7 @@ export class FaultServer {
   readonly #waiting: Request[] = [];
   readonly #learned: number[] = [];
   readonly #runs = new Uint32Array(2 * MAXIMUM_BATCH_PAGES);
-  #running: Promise<void> | null = null;
+  #answered: Promise<void> = Promise.resolve();
   #bubblePages = 0;
 
   constructor(ledger: Ledger, bubble: Bubble, connection: FaultConnection, read: PageReader) {
@@ -101,10 +101,10 @@ export class FaultServer {
 
   /** Answers all that waits; resolves when nothing does. @throws GodwitError why the connection broke */
   work(): Promise<void> {
-    this.#running ??= this.#answerAll().finally(() => {
-      this.#running = null;
-    });
-    return this.#running;
+    // Behind what runs, and never instead of it: a request may come in the very turn in which that found no more.
+    const work = this.#answered.then(() => this.#answerAll());
+    this.#answered = work.catch(() => {});
+    return work;
   }
 
   async #answerAll(): Promise<void> {
@@ -146,7 +146,8 @@ export class FaultServer {
     const entry = this.#ledger.blocks[block]!;
     const from = Math.max(0, page - ZEROS_BEFORE);
     const to = Math.min(entry.pages, page + ZEROS_BEHIND);
-    const runCount = entry.zero.takeRuns(from, to, MAXIMUM_BATCH_PAGES, this.#runs);
+    // A page can have been sent just as QEMU found it zero; it is in place, and must not be placed again.
+    const runCount = entry.zero.takeRuns(from, to, MAXIMUM_BATCH_PAGES, this.#runs, { except: entry.sent });
     if (runCount === 0) return;
     this.#ledger.faulted(block, page);
     this.#ledger.takeInHand(block, this.#runs, runCount);
