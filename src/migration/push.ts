@@ -71,7 +71,7 @@ export class Push {
     const runs = this.#scratch.slice(0, 2 * runCount);
     let pages = 0;
     for (let run = 0; run < runCount; run++) pages += runs[2 * run + 1]!;
-    return { block: index, runs, pages };
+    return { block: index, runs, pages, hot: hotOnly };
   }
 }
 

@@ -27,6 +27,8 @@ export interface Batch {
   /** Ascending runs `[firstPage, pageCount, …]`, exactly as long as their content. */
   readonly runs: Uint32Array;
   readonly pages: number;
+  /** These are pages that the guest keeps writing to, which will probably go again. */
+  readonly hot: boolean;
 }
 
 /**
@@ -126,6 +128,7 @@ export class Scheduler {
     if (pages === 0) return null;
     this.#ledger.takeInHand(index, this.#scratch, runCount);
     this.#cursors[connection] = { block: index, page: page < 0 || page >= block.pages ? 0 : page };
-    return { block: index, runs: this.#scratch.slice(0, 2 * runCount), pages };
+    const hot = hotOnly || this.#restriction !== null;
+    return { block: index, runs: this.#scratch.slice(0, 2 * runCount), pages, hot };
   }
 }

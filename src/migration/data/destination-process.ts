@@ -52,7 +52,7 @@ class DestinationProcess {
   constructor(connections: number, postcopy: boolean) {
     this.#postcopy = postcopy;
     this.#connections = Array.from({ length: connections + (postcopy ? 1 : 0) }, (_, index) => {
-      const input: ReceiverInput = { lock: this.#lock.buffer, faults: index === connections };
+      const input: ReceiverInput = { lock: this.#lock.buffer, connections, faults: index === connections };
       return {
         worker: startThread<ReceiverNotice>("./receiver-thread.ts", input, (notice) =>
           this.#says(index, notice),

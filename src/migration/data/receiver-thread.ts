@@ -6,6 +6,7 @@ import { PageBitmap } from "../../pages/index.ts";
 import { RamSectionWriter, ramSectionBytes } from "../../stream/ram-section-writer.ts";
 import { ReturnPathReader } from "../../stream/return-path.ts";
 import { type BulkReceiver, dialBulk } from "../../wire/bulk/dial.ts";
+import { KeptPages } from "../../wire/bulk/kept-pages.ts";
 import type { BatchHandler, BulkTotals, Credentials } from "../../wire/index.ts";
 import { BATCH_PAGES } from "../scheduler.ts";
 import { yieldToFaults } from "./bulk-priority.ts";
@@ -16,6 +17,8 @@ import { WriteLock } from "./write-lock.ts";
 /** What a receiver thread is started with; the rest comes with its one message, {@link DialOrder}. */
 export interface ReceiverInput {
   readonly lock: SharedArrayBuffer;
+  /** Bulk connections of the migration. */
+  readonly connections: number;
   /** This connection answers what QEMU asks for on its return path. */
   readonly faults: boolean;
 }
@@ -146,6 +149,7 @@ async function receive(order: DialOrder): Promise<void> {
     token: order.token,
     blockPages: order.blocks.map(({ usedBytes }) => Math.ceil(usedBytes / PAGE_BYTES)),
     handler: placer,
+    kept: input.faults ? undefined : new KeptPages(input.connections),
   });
   placer.onEndOfSet = (set, totals) => {
     tell({ type: "set-complete", set, totals, receivedBytes: receiver.receivedBytes });

@@ -5,6 +5,7 @@ import type { MemorySource } from "../../qemu/memory-source.ts";
 // From the files themselves: the room's door brings the control channel along, which costs each thread 0.1 s.
 import { BatchEncoder } from "../../wire/bulk/encoder.ts";
 import { pageArea } from "../../wire/bulk/format.ts";
+import { KeptPages } from "../../wire/bulk/kept-pages.ts";
 import type { BulkSender } from "../../wire/bulk/sender.ts";
 import { type ConnectionInput, type ConnectionNotice, ownConnection } from "./bulk-connection.ts";
 import { yieldToFaults } from "./bulk-priority.ts";
@@ -14,6 +15,8 @@ import type { ConnectionTotals, HeadBlock } from "./source-protocol.ts";
 /** What a sender thread is started with. */
 export interface SenderInput extends ConnectionInput {
   readonly connection: number;
+  /** Bulk connections of the migration. */
+  readonly connections: number;
   readonly compression: "auto" | "none" | "zstd";
   readonly pacer: SharedArrayBuffer;
   readonly memory: readonly MemorySource[];
@@ -24,7 +27,13 @@ export interface SenderInput extends ConnectionInput {
 /** What a sender thread is given to do, in order. */
 export type SenderTask =
   | { readonly type: "blocks"; readonly blocks: readonly HeadBlock[] }
-  | { readonly type: "memory"; readonly block: number; readonly runs: Uint32Array; readonly pages: number }
+  | {
+      readonly type: "memory";
+      readonly block: number;
+      readonly runs: Uint32Array;
+      readonly pages: number;
+      readonly hot: boolean;
+    }
   | {
       readonly type: "slot";
       readonly block: number;
@@ -72,7 +81,9 @@ class SenderThread {
 
   constructor(sender: BulkSender) {
     this.#sender = sender;
-    this.#encoder = new BatchEncoder({ compression: input.compression, meter: sender.meter });
+    const { compression, connections } = input;
+    const kept = new KeptPages(connections);
+    this.#encoder = new BatchEncoder({ compression, meter: sender.meter, kept });
     sender.onPlaced((batches) => this.#placed(batches));
     void sender.closed.then((error) => {
       if (error !== null) tell({ type: "failed", error: error.with({ side: "source" }).toJSON() });
@@ -119,7 +130,9 @@ class SenderThread {
         ? this.#ring.contents(task.slot)
         : this.#read(this.#sources[task.block]!, task.runs, pageArea(target));
     const runCount = task.runs.length / 2;
-    const frame = this.#encoder.encode(task.block, task.runs, runCount, contents.subarray(0, bytes), target);
+    const pages = contents.subarray(0, bytes);
+    const again = task.type === "memory" && task.hot;
+    const frame = this.#encoder.encode(task.block, task.runs, runCount, pages, target, again);
     if (task.type === "slot") this.#ring.release(task.slot);
     this.#underWay.push(task.pages);
     this.#sender.write(frame);

@@ -127,6 +127,7 @@ class SourceProcess {
     const start = this.#start;
     const input: SenderInput = {
       connection,
+      connections: start.connections,
       credentials: start.credentials,
       peerName: start.peerName,
       listen: start.listen,

@@ -16,6 +16,7 @@ import {
   TYPE_END_OF_SET,
   TYPE_GOODBYE,
 } from "./format.ts";
+import { type KeptPages, type PageContents, pageContents } from "./kept-pages.ts";
 
 /** Where a zstd frame says whether it ends with a checksum of its contents (RFC 8878, 3.1.1.1.1). */
 const ZSTD_DESCRIPTOR_AT = 4;
@@ -38,14 +39,17 @@ export interface BatchHandler {
 /**
  * Turns what a bulk connection delivers, in any chunking, back into pages. Trusts nothing: every length is judged
  * before it is used, and a batch is delivered only when its checksums are right. After an error it takes nothing more.
- * Memory: one frame and one batch, about 2 MiB.
+ * Memory: one frame and two batches, about 3 MiB, and the pages that are kept.
  */
 export class BatchDecoder {
   readonly #handler: BatchHandler;
   readonly #blockPages: readonly number[];
+  readonly #kept: KeptPages | undefined;
   readonly #frame = Buffer.allocUnsafeSlow(MAXIMUM_FRAME_BYTES);
   readonly #runs = new Uint32Array(2 * MAXIMUM_BATCH_PAGES);
   readonly #zeroFlags = new Uint8Array(MAXIMUM_BATCH_PAGES);
+  /** Where differences become pages, aligned to words; none without pages that are kept. */
+  #whole: PageContents | null = null;
   readonly #options: ZstdOptions = {
     chunkSize: MAXIMUM_CONTENT_BYTES,
     maxOutputLength: MAXIMUM_CONTENT_BYTES,
@@ -58,10 +62,14 @@ export class BatchDecoder {
   #zeroPages = 0;
   #state: "open" | "ended" | "failed" = "open";
 
-  /** @param blockPages pages per RAM block, by index, as announced in `stream-head` */
-  constructor(blockPages: readonly number[], handler: BatchHandler) {
+  /**
+   * @param blockPages pages per RAM block, by index, as announced in `stream-head`
+   * @param kept what the connection carried before; without it a batch of kept pages is refused
+   */
+  constructor(blockPages: readonly number[], handler: BatchHandler, kept?: KeptPages) {
     this.#blockPages = blockPages;
     this.#handler = handler;
+    this.#kept = kept;
   }
 
   get totals(): BulkTotals {
@@ -113,7 +121,9 @@ export class BatchDecoder {
   #judgeHead(): number {
     const head = this.#frame;
     const type = head[AT.type];
-    if (head[0] !== MAGIC || head[3] !== 0) throw failure("GODWIT_BULK_FRAME", "this is no bulk frame");
+    if (head[0] !== MAGIC || (type !== TYPE_BATCH && head[AT.keeping] !== 0)) {
+      throw failure("GODWIT_BULK_FRAME", "this is no bulk frame");
+    }
     if (head.readUInt32LE(AT.sequence) !== this.#sequence) {
       throw failure(
         "GODWIT_BULK_SEQUENCE",
@@ -124,6 +134,7 @@ export class BatchDecoder {
     if (type === TYPE_END_OF_SET || type === TYPE_GOODBYE) return HEAD_BYTES;
     if (type !== TYPE_BATCH) throw failure("GODWIT_BULK_FRAME", `a frame of the unknown type ${type}`);
     const codec = head[AT.codec];
+    const keeping = head[AT.keeping] as number;
     const payloadBytes = head.readUInt32LE(AT.payloadBytes);
     const runs = head.readUInt16LE(AT.runs);
     const pages = head.readUInt16LE(AT.pages);
@@ -142,6 +153,7 @@ export class BatchDecoder {
       runBytes >= 2 * runs &&
       runBytes <= MAXIMUM_RUN_BYTES &&
       bitmapBytes === (mixed ? (pages + 7) >> 3 : 0) &&
+      keeping <= (this.#kept === undefined ? 0 : 1) &&
       (codec === CODEC_RAW
         ? payloadBytes === contentBytes
         : codec === CODEC_ZSTD && payloadBytes < contentBytes);
@@ -152,7 +164,7 @@ export class BatchDecoder {
         `a batch for RAM block ${head.readUInt16LE(AT.block)}, which there isn't`,
       );
     }
-    return HEAD_BYTES + runBytes + bitmapBytes + payloadBytes;
+    return HEAD_BYTES + runBytes + bitmapBytes + keeping * ((pages + 7) >> 3) + payloadBytes;
   }
 
   #batch(): void {
@@ -164,7 +176,8 @@ export class BatchDecoder {
     const contentBytes = head.readUInt32LE(AT.contentBytes);
     const payloadBytes = head.readUInt32LE(AT.payloadBytes);
     const bitmapAt = HEAD_BYTES + head.readUInt16LE(AT.runBytes);
-    const payloadAt = bitmapAt + head.readUInt16LE(AT.bitmapBytes);
+    const differencesAt = bitmapAt + head.readUInt16LE(AT.bitmapBytes);
+    const payloadAt = differencesAt + (head[AT.keeping] as number) * ((pages + 7) >> 3);
     let contents: Buffer = head.subarray(payloadAt, payloadAt + payloadBytes);
     if (head[AT.codec] === CODEC_ZSTD) {
       this.#checkCrc(payloadAt, 0);
@@ -173,11 +186,37 @@ export class BatchDecoder {
       this.#checkCrc(payloadAt, contentBytes === 0 ? 0 : crc32(contents));
     }
     this.#readRuns(block, runCount, pages, bitmapAt);
-    this.#readBitmap(bitmapAt, payloadAt, pages, zeroPages);
+    this.#readBitmap(bitmapAt, differencesAt, pages, zeroPages);
+    if (payloadAt > differencesAt) contents = this.#restore(block, runCount, differencesAt, contents);
     this.#batches += 1;
     this.#pages += pages;
     this.#zeroPages += zeroPages;
     this.#handler.onBatch(block, this.#runs, runCount, this.#zeroFlags, contents);
+  }
+
+  /** Makes pages of differences, and keeps them all. */
+  #restore(block: number, runCount: number, bitmapAt: number, given: Buffer): Buffer {
+    const kept = this.#kept as KeptPages;
+    this.#whole ??= pageContents(Buffer.allocUnsafeSlow(MAXIMUM_CONTENT_BYTES));
+    const contents = this.#whole;
+    given.copy(contents.bytes);
+    let index = 0;
+    let at = 0;
+    for (let run = 0; run < runCount; run += 1) {
+      const first = this.#runs[2 * run] as number;
+      const end = first + (this.#runs[2 * run + 1] as number);
+      for (let page = first; page < end; page += 1, index += 1) {
+        const marked = (((this.#frame[bitmapAt + (index >> 3)] as number) >> (index & 7)) & 1) === 1;
+        if (marked && (this.#zeroFlags[index] === 1 || !kept.has(block, page))) {
+          throw failure("GODWIT_BULK_FRAME", `a difference from page ${page}, which isn't kept`);
+        }
+        if (this.#zeroFlags[index] === 1) continue;
+        if (marked) kept.fromDifference(page, contents, at);
+        else kept.keep(block, page, contents, at);
+        at += 1;
+      }
+    }
+    return contents.bytes.subarray(0, given.length);
   }
 
   #decompress(payload: Buffer, contentBytes: number): Buffer {

@@ -3,6 +3,7 @@ import { type ConnectOptions, connectSecurely } from "../tls/connect.ts";
 import { acknowledgement, pageRequest } from "./acknowledgement.ts";
 import { BatchDecoder, type BatchHandler } from "./decoder.ts";
 import type { BulkTotals } from "./format.ts";
+import type { KeptPages } from "./kept-pages.ts";
 import { ANSWER_ACCEPTED, preamble } from "./preamble.ts";
 
 /**
@@ -19,6 +20,8 @@ export interface DialOptions extends ConnectOptions {
   readonly blockPages: readonly number[];
   /** Called synchronously as frames arrive: while it works nothing is read, which is the back-pressure. */
   readonly handler: BatchHandler;
+  /** What the connection carried before; undefined where the source doesn't count on it. */
+  readonly kept?: KeptPages | undefined;
 }
 
 /** The reading end of a bulk connection. */
@@ -83,7 +86,7 @@ class Receiver implements BulkReceiver {
 
   constructor(options: DialOptions) {
     this.closed = this.#closed.promise;
-    this.#decoder = new BatchDecoder(options.blockPages, options.handler);
+    this.#decoder = new BatchDecoder(options.blockPages, options.handler, options.kept);
     this.#accepted.promise.catch(() => {});
   }
 

@@ -18,6 +18,7 @@ import {
   TYPE_END_OF_SET,
   TYPE_GOODBYE,
 } from "./format.ts";
+import { type KeptPages, pageContents } from "./kept-pages.ts";
 import type { LinkMeter } from "./link-meter.ts";
 import { isZeroPage } from "./zero.ts";
 
@@ -29,6 +30,8 @@ export interface EncoderOptions {
   readonly level?: number;
   /** The sender's meter, on which `auto` rests. */
   readonly meter?: LinkMeter;
+  /** What the connection carried before; without it every page travels whole. */
+  readonly kept?: KeptPages;
 }
 
 /** What an encoder has done. */
@@ -38,16 +41,22 @@ export interface EncoderCounters extends BulkTotals {
   /** Frames as they go to the connection, before TLS. */
   readonly frameBytes: number;
   readonly compressedBatches: number;
+  /** Pages that travelled as their difference from what was sent before. */
+  readonly differencePages: number;
 }
 
 /** Turns pages into bulk frames, for one connection. Allocates nothing per page. */
 export class BatchEncoder {
   readonly #compressor: Compressor;
+  /** Of its own, since what it sees says nothing of how whole pages shrink. */
+  readonly #differences: Compressor;
+  readonly #kept: KeptPages | undefined;
   readonly #choice: CompressionChoice;
   readonly #mode: CompressionMode;
   readonly #own = Buffer.allocUnsafeSlow(MAXIMUM_FRAME_BYTES);
   readonly #prefix = Buffer.alloc(PREFIX_BYTES);
   readonly #bitmap = Buffer.alloc(MAXIMUM_BITMAP_BYTES);
+  readonly #differenceBitmap = Buffer.alloc(MAXIMUM_BITMAP_BYTES);
   #hurried = false;
   #sequence = 0;
   #batches = 0;
@@ -56,10 +65,14 @@ export class BatchEncoder {
   #contentBytes = 0;
   #frameBytes = 0;
   #compressedBatches = 0;
+  #differencePages = 0;
 
   constructor(options: EncoderOptions = {}) {
     this.#compressor = new Compressor(options.level ?? DEFAULT_ZSTD_LEVEL);
+    this.#differences = new Compressor(options.level ?? DEFAULT_ZSTD_LEVEL);
     this.#mode = options.compression ?? "zstd";
+    // A difference is as long as its page until it is compressed.
+    this.#kept = this.#mode === "none" ? undefined : options.kept;
     this.#choice = new CompressionChoice(this.#mode, options.meter);
   }
 
@@ -81,6 +94,7 @@ export class BatchEncoder {
       contentBytes: this.#contentBytes,
       frameBytes: this.#frameBytes,
       compressedBatches: this.#compressedBatches,
+      differencePages: this.#differencePages,
     };
   }
 
@@ -91,6 +105,8 @@ export class BatchEncoder {
    * @param pages the pages' contents back to back; left alone, unless they are in `target`'s own `pageArea`, which
    * saves a copy
    * @param target where the frame is built, {@link MAXIMUM_FRAME_BYTES} long; without one the encoder's own
+   * @param again whether these pages will probably be sent again: what was carried of them is kept, and those that were
+   * kept travel as differences
    * @returns the frame, a view of `target` or of the encoder's own buffer until the next call
    * @throws GodwitError `GODWIT_BULK_BATCH` for a batch that the receiver would refuse
    */
@@ -100,36 +116,51 @@ export class BatchEncoder {
     runCount: number,
     pages: Buffer,
     target: Buffer = this.#own,
+    again = false,
   ): Buffer {
     const pageCount = judgeBatch(runs, runCount, pages, target);
     const prefix = this.#prefix;
+    const kept = again ? this.#kept : undefined;
+    if (kept !== undefined) this.#differenceBitmap.fill(0);
     const zeroCount = this.#findZeros(pages, pageCount);
     const mixed = zeroCount > 0 && zeroCount < pageCount;
     const runEnd = writeRuns(prefix, runs, runCount);
     const bitmapBytes = mixed ? (pageCount + 7) >> 3 : 0;
-    const prefixBytes = runEnd + this.#bitmap.copy(prefix, runEnd, 0, bitmapBytes);
+    let prefixBytes = runEnd + this.#bitmap.copy(prefix, runEnd, 0, bitmapBytes);
     const contentBytes = (pageCount - zeroCount) * PAGE_BYTES;
 
     let contentCrc = 0;
     let compressed: Buffer | undefined;
+    let differences = 0;
     if (contentBytes > 0) {
       let contents = pages.length === contentBytes ? pages : pages.subarray(0, contentBytes);
       if (mixed) {
         this.#pack(pages, pageCount, target);
         contents = target.subarray(PREFIX_BYTES, PREFIX_BYTES + contentBytes);
+      } else if (kept !== undefined && !isInPlace(pages, target)) {
+        contents.copy(target, PREFIX_BYTES);
+        contents = target.subarray(PREFIX_BYTES, PREFIX_BYTES + contentBytes);
       }
-      compressed = this.#compress(contents);
+      if (kept !== undefined) differences = this.#keep(kept, block, runs, runCount, contents);
+      compressed =
+        2 * differences * PAGE_BYTES > contentBytes
+          ? this.#differences.compress(contents)
+          : this.#compress(contents);
       if (compressed !== undefined) {
         compressed.copy(target, PREFIX_BYTES);
       } else {
         contentCrc = crc32(contents);
-        if (!mixed && !isInPlace(pages, target)) contents.copy(target, PREFIX_BYTES);
+        if (!mixed && kept === undefined && !isInPlace(pages, target)) contents.copy(target, PREFIX_BYTES);
       }
+    }
+    if (kept !== undefined) {
+      prefixBytes += this.#differenceBitmap.copy(prefix, prefixBytes, 0, (pageCount + 7) >> 3);
     }
     const payloadBytes = compressed?.length ?? contentBytes;
 
     this.#writeHead(prefix, TYPE_BATCH);
     prefix[AT.codec] = compressed === undefined ? CODEC_RAW : CODEC_ZSTD;
+    prefix[AT.keeping] = kept === undefined ? 0 : 1;
     prefix.writeUInt32LE(payloadBytes, AT.payloadBytes);
     prefix.writeUInt16LE(block, AT.block);
     prefix.writeUInt16LE(runCount, AT.runs);
@@ -146,6 +177,7 @@ export class BatchEncoder {
     this.#zeroPages += zeroCount;
     this.#contentBytes += contentBytes;
     this.#frameBytes += prefixBytes + payloadBytes;
+    this.#differencePages += differences;
     if (compressed !== undefined) this.#compressedBatches += 1;
     return target.subarray(PREFIX_BYTES - prefixBytes, PREFIX_BYTES + payloadBytes);
   }
@@ -204,6 +236,28 @@ export class BatchEncoder {
       while (page < pageCount && !isMarked(bitmap, page)) page += 1;
       position += pages.copy(target, position, first * PAGE_BYTES, page * PAGE_BYTES);
     }
+  }
+
+  /** Keeps the pages that aren't zero. @returns how many of them are differences now, marked in the bitmap for them */
+  #keep(kept: KeptPages, block: number, runs: Uint32Array, runCount: number, bytes: Buffer): number {
+    const contents = pageContents(bytes);
+    const bitmap = this.#differenceBitmap;
+    let differences = 0;
+    let index = 0;
+    let at = 0;
+    for (let run = 0; run < runCount; run += 1) {
+      const first = runs[2 * run] as number;
+      const end = first + (runs[2 * run + 1] as number);
+      for (let page = first; page < end; page += 1, index += 1) {
+        if (isMarked(this.#bitmap, index)) continue;
+        if (kept.toDifference(block, page, contents, at)) {
+          bitmap[index >> 3] = (bitmap[index >> 3] as number) | (1 << (index & 7));
+          differences += 1;
+        }
+        at += 1;
+      }
+    }
+    return differences;
   }
 
   #compress(contents: Buffer): Buffer | undefined {

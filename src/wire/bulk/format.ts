@@ -1,13 +1,13 @@
 /**
  * The layout of bulk frames, shared by encoder and decoder. A frame is a head of 32 bytes, little-endian, and for a
- * batch its runs, its zero bitmap and its payload:
+ * batch its runs, its zero bitmap, its bitmap of differences and its payload:
  *
  * | offset | batch | end-of-set, goodbye |
  * |---|---|---|
  * | 0 | u8 `0x47` | the same |
  * | 1 | u8 type: 1 | u8 type: 2, 3 |
  * | 2 | u8 codec: 0 as it is, 1 zstd | 0 |
- * | 3 | u8 0 | 0 |
+ * | 3 | u8 1 if both ends keep these pages, otherwise 0 | 0 |
  * | 4 | u32 payload bytes | u32 batches so far |
  * | 8 | u32 CRC-32 | u32 CRC-32 |
  * | 12 | u32 sequence number | the same |
@@ -22,8 +22,11 @@
  * A run is two LEB128 numbers: the pages between the end of the run before and its first page, and its length in
  * pages. The bitmap (bit i of byte i>>3: page i of the batch is zero) is there only when some but not all pages
  * are zero. Contents are the other pages, back to back. The CRC goes over the contents if they travel as they are, then
- * over head (with 0 for the CRC itself), runs and bitmap. Compressed contents have zstd's own checksum of what they
+ * over head (with 0 for the CRC itself), runs and bitmaps. Compressed contents have zstd's own checksum of what they
  * were before, which the receiver demands.
+ *
+ * Of pages that both ends keep those marked in a second bitmap, one bit per page of the batch, are differences from
+ * what is kept of them (`kept-pages.ts`).
  */
 export const HEAD_BYTES = 32;
 
@@ -70,6 +73,7 @@ export const CODEC_ZSTD = 1;
 export const AT = {
   type: 1,
   codec: 2,
+  keeping: 3,
   payloadBytes: 4,
   batches: 4,
   crc: 8,
