@@ -1,5 +1,6 @@
 import { appendFileSync } from "node:fs";
 import { Command, CommanderError } from "commander";
+import { useCompileCache } from "../base/compile-cache.ts";
 import { asGodwitError, GodwitError } from "../base/errors.ts";
 import type { MigrationEvent } from "../migration/events.ts";
 import { interruption } from "./interruption.ts";
@@ -22,6 +23,7 @@ interface OwnOptions {
   readonly events?: string;
 }
 
+useCompileCache();
 process.exitCode = (await runInOwnUserNamespace()) ?? (await main(process.argv.slice(2)));
 
 /** `npm run lab -- …`; resolves with the exit code: 0 when all moves completed and all guests are whole. */

@@ -1,4 +1,5 @@
 import { parentPort, workerData } from "node:worker_threads";
+import { keepCompiled } from "../../base/compile-cache.ts";
 import { asGodwitError, type ErrorRecord } from "../../base/errors.ts";
 import { GuestMemory } from "../../qemu/guest-memory.ts";
 import type { MemorySource } from "../../qemu/memory-source.ts";
@@ -131,6 +132,7 @@ function fail(thrown: unknown): void {
   tell({ type: "failed", error: asGodwitError(thrown, "GODWIT_SENDER", { side: "source" }).toJSON() });
 }
 
+keepCompiled();
 ownConnection<FaultTask>(input, null, (sender) => {
   const thread = new FaultThread(sender);
   return (task) => thread.take(task);

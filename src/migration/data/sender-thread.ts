@@ -1,4 +1,5 @@
 import { parentPort, workerData } from "node:worker_threads";
+import { keepCompiled } from "../../base/compile-cache.ts";
 import { asGodwitError, type ErrorRecord } from "../../base/errors.ts";
 import { GuestMemory } from "../../qemu/guest-memory.ts";
 import type { MemorySource } from "../../qemu/memory-source.ts";
@@ -167,6 +168,7 @@ function fail(thrown: unknown): void {
   tell({ type: "failed", error: asGodwitError(thrown, "GODWIT_SENDER", { side: "source" }).toJSON() });
 }
 
+keepCompiled();
 ownConnection<SenderTask>(input, input.pacer, (sender) => {
   const thread = new SenderThread(sender);
   return (task) => thread.add(task);

@@ -1,4 +1,5 @@
 import type { Worker } from "node:worker_threads";
+import { keepCompiled } from "../../base/compile-cache.ts";
 import { asGodwitError, type ErrorRecord } from "../../base/errors.ts";
 import { Pacer } from "../../wire/bulk/pacer.ts";
 import { Ledger } from "../ledger.ts";
@@ -390,6 +391,7 @@ function fail(error: ErrorRecord): void {
   tell({ type: "failed", error });
 }
 
+keepCompiled();
 let running: SourceProcess | null = null;
 process.on("message", (message) => {
   const command = message as SourceCommand;
