@@ -72,7 +72,7 @@ function migrateOptions(command: Command): Command {
     .option("--qemu <version|binary>", "10.0, 7.2 or a path", "10.0")
     .option("--capabilities <names>", "of stock QEMU, such as multifd,xbzrle")
     .option("--parameters <settings>", "of stock QEMU, such as multifd-compression=zstd,multifd-channels=2")
-    .option("--compression <auto|none|zstd>", "of Godwit", "auto")
+    .option("--compression <auto|none|zstd|lz4>", "of Godwit", "auto")
     .option("--contents <auto|memory|stream>", "where Godwit takes page contents from", "auto")
     .option("--bandwidth <rate>", "cap below the link's rate")
     .option("--bubble <pages>", "pages that go with one that the guest waits for (default: adapts)")

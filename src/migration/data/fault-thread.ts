@@ -3,6 +3,7 @@ import { keepCompiled } from "../../base/compile-cache.ts";
 import { asGodwitError, type ErrorRecord } from "../../base/errors.ts";
 import { GuestMemory } from "../../qemu/guest-memory.ts";
 import type { MemorySource } from "../../qemu/memory-source.ts";
+import type { CompressionMode } from "../../wire/bulk/choice.ts";
 import { BatchEncoder } from "../../wire/bulk/encoder.ts";
 import { pageArea } from "../../wire/bulk/format.ts";
 import { Pacer } from "../../wire/bulk/pacer.ts";
@@ -18,7 +19,7 @@ export interface FaultInput extends ConnectionInput {
   readonly pacer: SharedArrayBuffer;
   readonly memory: readonly MemorySource[];
   readonly bubblePages: number | null;
-  readonly compression: "auto" | "none" | "zstd";
+  readonly compression: CompressionMode;
 }
 
 /** What the fault thread is told. */

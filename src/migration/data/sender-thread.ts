@@ -3,6 +3,7 @@ import { keepCompiled } from "../../base/compile-cache.ts";
 import { asGodwitError, type ErrorRecord } from "../../base/errors.ts";
 import { GuestMemory } from "../../qemu/guest-memory.ts";
 import type { MemorySource } from "../../qemu/memory-source.ts";
+import type { CompressionMode } from "../../wire/bulk/choice.ts";
 // From the files themselves: the room's door brings the control channel along, which costs each thread 0.1 s.
 import { BatchEncoder } from "../../wire/bulk/encoder.ts";
 import { pageArea } from "../../wire/bulk/format.ts";
@@ -18,7 +19,7 @@ export interface SenderInput extends ConnectionInput {
   readonly connection: number;
   /** Bulk connections of the migration. */
   readonly connections: number;
-  readonly compression: "auto" | "none" | "zstd";
+  readonly compression: CompressionMode;
   readonly pacer: SharedArrayBuffer;
   readonly memory: readonly MemorySource[];
   readonly ring: SharedArrayBuffer;

@@ -1,5 +1,6 @@
 import type { ErrorRecord } from "../../base/errors.ts";
 import type { MemorySource } from "../../qemu/memory-source.ts";
+import type { CompressionMode } from "../../wire/bulk/choice.ts";
 import type { Credentials } from "../../wire/index.ts";
 import type { PageOrder } from "../scheduler.ts";
 
@@ -20,7 +21,7 @@ export type SourceCommand =
       readonly listen: { readonly host: string; readonly ports?: readonly [number, number] | undefined };
       readonly tokenHex: string;
       readonly connections: number;
-      readonly compression: "auto" | "none" | "zstd";
+      readonly compression: CompressionMode;
       readonly bandwidthBytesPerSecond: number | null;
       /** RAM blocks that can be read from outside; contents of the others come from the stream. */
       readonly memory: readonly MemorySource[];
