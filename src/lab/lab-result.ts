@@ -77,6 +77,7 @@ export const labResultSchema = z.object({
       holdBytes: z.number(),
       dirtyBytesPerSecond: z.number(),
       dirtyAreaBytes: z.number(),
+      readBytesPerSecond: z.number().default(0),
     })
     .nullable(),
   /** The source's QEMU has ended. */

@@ -66,6 +66,8 @@ function migrateOptions(command: Command): Command {
     )
     .option("--dirty <rate>", "how fast the guest dirties what it holds, such as 60MB/s", "0")
     .option("--hot <size|percent>", "the area that it dirties", "64MiB")
+    .option("--rewrite <stamps|pages>", "17 words of a page that it dirties, or all of it", "stamps")
+    .option("--read <rate>", "how fast it reads through what it holds", "0")
     .option("--link <rate>", "the migration link, such as 1Gbit/s, or unlimited", "1Gbit/s")
     .option("--latency <time>", "one-way delay of the migration link", "0ms")
     .option("--downtime-limit <time>", "for how long the guest may stand still", "300ms")

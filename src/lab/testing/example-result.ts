@@ -21,7 +21,7 @@ export function exampleResult(changes: Partial<LabResult> = {}): LabResult {
     rounds: 3,
     guestVerified: true,
     guestDamage: null,
-    load: { holdBytes: 4_000_000, dirtyBytesPerSecond: 0, dirtyAreaBytes: 0 },
+    load: { holdBytes: 4_000_000, dirtyBytesPerSecond: 0, dirtyAreaBytes: 0, readBytesPerSecond: 0 },
     sourceEnded: true,
     client: {
       probes: 5000,
