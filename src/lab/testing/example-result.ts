@@ -17,7 +17,7 @@ export function exampleResult(changes: Partial<LabResult> = {}): LabResult {
     bytesOnWire: 1_000_000,
     link: { forwardBytes: 990_000, backwardBytes: 10_000 },
     postcopy: null,
-    pages: { total: 1000, sent: 900, resent: 50, zero: 100, free: 0, faulted: 0 },
+    pages: { total: 1000, sent: 900, resent: 50, differences: 0, zero: 100, free: 0, faulted: 0 },
     rounds: 3,
     guestVerified: true,
     guestDamage: null,

@@ -59,6 +59,8 @@ export type SenderNotice =
       readonly pages: number;
       /** Of the connection so far. */
       readonly zeroPages: number;
+      /** Of the connection so far: pages that travelled as differences. */
+      readonly differencePages: number;
       readonly bytesOnWire: number;
     }
   | { readonly type: "totals"; readonly totals: ConnectionTotals; readonly bytesOnWire: number }
@@ -143,8 +145,9 @@ class SenderThread {
   #placed(batches: number): void {
     let pages = 0;
     for (; this.#placedBatches < batches; this.#placedBatches++) pages += this.#underWay.shift()!;
-    const { zeroPages } = this.#encoder.totals;
-    tell({ type: "placed", batches, pages, zeroPages, bytesOnWire: this.#sender.bytesOnWire });
+    const { zeroPages, differencePages } = this.#encoder.counters;
+    const { bytesOnWire } = this.#sender;
+    tell({ type: "placed", batches, pages, zeroPages, differencePages, bytesOnWire });
   }
 
   async #send(frame: Buffer): Promise<void> {

@@ -49,6 +49,7 @@ interface Sender {
   readonly collected: CollectedBatch[];
   bytesOnWire: number;
   zeroPages: number;
+  differencePages: number;
   totals: ConnectionTotals | null;
 }
 
@@ -148,6 +149,7 @@ class SourceProcess {
       collected: [],
       bytesOnWire: 0,
       zeroPages: 0,
+      differencePages: 0,
       totals: null,
     });
   }
@@ -229,6 +231,7 @@ class SourceProcess {
       sender.window.placed(notice.batches, performance.now());
       sender.bytesOnWire = notice.bytesOnWire;
       sender.zeroPages = notice.zeroPages;
+      sender.differencePages = notice.differencePages;
       this.#settledPages += notice.pages;
       this.#ledger!.arrived(notice.pages);
       this.#gate.drained();
@@ -356,6 +359,7 @@ class SourceProcess {
       resentPages: ledger.resentPages,
       zeroPages: ledger.zeroPages(),
       sentZeroPages: this.#senders.reduce((sum, sender) => sum + sender.zeroPages, 0),
+      differencePages: this.#senders.reduce((sum, sender) => sum + sender.differencePages, 0),
       hotPages: ledger.hotPages(),
       listedRecords: ledger.listedRecords,
       passes: ledger.passes,

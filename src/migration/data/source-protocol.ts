@@ -92,6 +92,8 @@ export interface SourceCounters {
   readonly zeroPages: number;
   /** Of the sent pages, those that turned out to be zero: they cost a bit each. */
   readonly sentZeroPages: number;
+  /** Pages that travelled as their difference from what was sent before. */
+  readonly differencePages: number;
   readonly hotPages: number;
   /** Records that QEMU wrote, a page counted each time it was listed. */
   readonly listedRecords: number;
