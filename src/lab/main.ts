@@ -52,7 +52,7 @@ function migrateOptions(command: Command): Command {
     .option("--engine <godwit|qemu>", "who moves the guest; qemu: stock QEMU to stock QEMU", "godwit")
     .option(
       "--strategy <name>",
-      "stop-and-copy, pre-copy, post-copy, hybrid or auto; qemu: pre-copy or post-copy",
+      "stop-and-copy, pre-copy, post-copy, hybrid or auto (default: pre-copy); qemu: the first three",
     )
     .option("--memory <size>", "the guest's memory; 8 KiB more where QEMU under TCG needs it", "1GiB")
     .option("--exact-memory", "no 8 KiB more: only for QEMU 10 and later")
@@ -78,6 +78,8 @@ function migrateOptions(command: Command): Command {
     .option("--contents <auto|memory|stream>", "where Godwit takes page contents from", "auto")
     .option("--bandwidth <rate>", "cap below the link's rate")
     .option("--bubble <pages>", "pages that go with one that the guest waits for (default: adapts)")
+    .option("--free-page-hint", "stock QEMU's balloon reports the guest's free pages")
+    .option("--give-up <time>", "cancel a move that takes longer")
     .option("--hosts <kind>", "namespaces (needs root) or loopback; the default is what can be had")
     .option("--round-trips <count>", "move there and back so often; 0: there only", "0")
     .option("--repeat <count>", "do it all so often; the last line then has the medians", "1")
