@@ -3,6 +3,7 @@ import { Command, CommanderError } from "commander";
 import { useCompileCache } from "../base/compile-cache.ts";
 import { asGodwitError, GodwitError } from "../base/errors.ts";
 import type { MigrationEvent } from "../migration/events.ts";
+import type { FiguresOptions } from "./figures/figures-command.ts";
 import { interruption } from "./interruption.ts";
 import type { LabResult } from "./lab-result.ts";
 import { type LabSettingsText, readLabSettings } from "./lab-settings.ts";
@@ -32,6 +33,11 @@ async function main(parameters: readonly string[]): Promise<number> {
   const program = new Command("lab").description("two hosts on this machine, to measure migrations");
   migrateOptions(program.command("migrate")).action(async (options: LabSettingsText & OwnOptions) => {
     code = await migrate(options);
+  });
+  figuresOptions(program.command("figures")).action(async (options: FiguresOptions) => {
+    // What draws is large, and a measurement needs none of it.
+    const { figuresCommand } = await import("./figures/figures-command.ts");
+    code = await figuresCommand(options);
   });
   for (const command of [program, ...program.commands]) command.exitOverride();
   try {
@@ -87,6 +93,18 @@ function migrateOptions(command: Command): Command {
     .option("--keep <file>", "append each result to this file as a line of JSON")
     .option("--probes <file>", "write each probe of the client into this file")
     .option("--events <file>", "append each event of the migrations to this file as a line of JSON");
+}
+
+function figuresOptions(command: Command): Command {
+  return command
+    .description("measure what the papers measured, draw it, and write a report")
+    .option("--quick", "a small grid, once: below ten minutes")
+    .option("--only <figures>", "such as 7 or 1,7,judge")
+    .option("--from <file>", "draw the runs of this results.jsonl, and run nothing")
+    .option("--events <file>", "draw the timeline of the last migration of this event log, and nothing else")
+    .option("--repeat <count>", "runs of each cell (default: 3, quick: 1)")
+    .option("--minutes <count>", "begin no run that would end later (default: 120, quick: 10)")
+    .option("--out <folder>", "where results, figures and report go", "build/figures");
 }
 
 async function migrate(options: LabSettingsText & OwnOptions): Promise<number> {
