@@ -3,16 +3,19 @@ import type { Cell } from "./cell.ts";
 import { medianOf } from "./statistics.ts";
 
 /** Hosts, boot, the client's silence before and after, teardown. */
-const FIXED_SECONDS = 11;
+const FIXED_SECONDS = 9;
 
 /** Two agents more, and the start of the destination's QEMU within the move. */
-const AGENTS_SECONDS = 3;
+const AGENTS_SECONDS = 2;
 
 /** Filling and two checks of what is held, in an emulated guest. */
-const HELD_BYTES_PER_SECOND = 60e6;
+const HELD_BYTES_PER_SECOND = 50e6;
 
 /** An emulated guest's pages leave no faster than this, whatever the link. */
 const MOST_MOVE_BYTES_PER_SECOND = 90e6;
+
+/** What kernel and programs of a guest use of its memory. */
+const KERNEL_BYTES = 90e6;
 
 /** How long a run of a cell takes, by a rough model: what matters is the ratio between cells. */
 export function modelSeconds(cell: Cell): number {
@@ -26,7 +29,7 @@ function moveSeconds({ holdBytes, hotBytes, dirtyBytesPerSecond, ...settings }: 
   const link = settings.linkBytesPerSecond ?? Number.POSITIVE_INFINITY;
   const again = dirtyBytesPerSecond > 0 ? 2 * hotBytes : 0;
   const giveUp = (settings.giveUpMs ?? Number.POSITIVE_INFINITY) / 1000;
-  return Math.min(giveUp, (holdBytes + again) / Math.min(link, MOST_MOVE_BYTES_PER_SECOND));
+  return Math.min(giveUp, (KERNEL_BYTES + holdBytes + again) / Math.min(link, MOST_MOVE_BYTES_PER_SECOND));
 }
 
 /** A run that was timed. */

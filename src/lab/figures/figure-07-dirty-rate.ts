@@ -23,7 +23,7 @@ export const dirtyRateFigure = sweepFigure({
   sweep: {
     axis: { title: "dirty rate of the guest, MB/s", scale: "linear" },
     contenders: liveContenders,
-    points: { quick: withDirty("quick", [0, 60]), full: withDirty("full", [0, 30, 60, 120]) },
+    points: { quick: withDirty("quick", [0, 60]), full: withDirty("full", [0, 60, 120]) },
     panels: [
       { title: "Total time, s", scale: "linear", contenders: liveContenders, value: totalSeconds },
       { title: "Pre-copy time, s", scale: "linear", contenders: withLivePhase, value: liveSeconds },

@@ -6,7 +6,7 @@ import type { Grid } from "./figure.ts";
 /** The moves that figures 9 and 10 look into. */
 export const followed: Readonly<Record<Grid, readonly ContenderId[]>> = {
   quick: ["qemu", "hybrid"],
-  full: ["qemu", "qemu-zstd", "qemu-post-copy", "stop-and-copy", "pre-copy", "post-copy", "hybrid"],
+  full: ["qemu", "qemu-zstd", "qemu-post-copy", "pre-copy", "post-copy", "hybrid"],
 };
 
 /** The guest dirties enough for some rounds, and a client takes its streams. */

@@ -29,7 +29,6 @@ export interface Sweep {
   readonly axis: {
     readonly title: string;
     readonly scale: "linear" | "log";
-    readonly ticks?: readonly number[];
   };
   readonly contenders: readonly ContenderId[];
   readonly points: Readonly<Record<Grid, readonly SweepPoint[]>>;

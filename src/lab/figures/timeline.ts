@@ -5,8 +5,9 @@ const PAGE_BYTES = 4096;
 
 const WIDTH = 660;
 
-/** Phases too short to be seen beside the others get no name. */
-const LABELLED_SHARE = 0.04;
+/** Of the letters of a phase's name, and the room around it. A phase too short for its name gets none. */
+const LETTER_WIDTH = 6.5;
+const NAME_MARGIN = 8;
 
 const phaseColours: Readonly<Partial<Record<PhaseName, string>>> = {
   preflight: "#f4f4f4",
@@ -127,16 +128,11 @@ function panelOf(timeline: Timeline, { title, field, colour, rounds }: PanelOpti
             encoding: { x: x("at"), y: { value: 4 } },
           } as unknown as Layer,
           {
-            data: { values: starts.slice(-1) },
-            mark: {
-              type: "text",
-              align: "left",
-              dx: 5,
-              baseline: "top",
-              fontSize: 10,
-              color: "#555555",
+            data: {
+              values: starts.slice(-1).map(({ at, rounds: count }) => ({ at, text: `${count} rounds` })),
             },
-            encoding: { x: x("at"), y: { value: 0 }, text: { field: "rounds", format: ".0f" } },
+            mark: { type: "text", align: "right", baseline: "top", dx: -5, fontSize: 11, color: "#444444" },
+            encoding: { x: x("at"), y: { value: 1 }, text: { field: "text" } },
           } as Layer,
         ]
       : []),
@@ -161,7 +157,7 @@ function panelOf(timeline: Timeline, { title, field, colour, rounds }: PanelOpti
 /** The phases' names over their bands. */
 function phasesPanel(timeline: Timeline) {
   const labelled = timeline.phases
-    .filter(({ from, to }) => to - from > timeline.endSeconds * LABELLED_SHARE)
+    .filter(({ phase, from, to }) => ((to - from) / timeline.endSeconds) * WIDTH > nameWidth(phase))
     .map(({ phase, from }) => ({ phase, from }));
   const axis = null;
   const bands = bandsLayer(timeline);
@@ -176,6 +172,10 @@ function phasesPanel(timeline: Timeline) {
   };
   const encoding = { ...bands.encoding, x: { ...bands.encoding.x, axis } };
   return { width: WIDTH, height: 18, layer: [{ ...bands, encoding }, names] };
+}
+
+function nameWidth(phase: PhaseName): number {
+  return phase.length * LETTER_WIDTH + NAME_MARGIN;
 }
 
 function bandsLayer(timeline: Timeline): Layer {
