@@ -1,6 +1,6 @@
 import { createHash } from "node:crypto";
 import { softwareVersion } from "../../agent/version.ts";
-import { type LabSettings, type LabSettingsText, readLabSettings } from "../lab-settings.ts";
+import type { LabSettingsText } from "../lab-settings.ts";
 import { type Toolchain, toolchain } from "../toolchain.ts";
 import { type ContenderId, contenders } from "./contenders.ts";
 
@@ -36,13 +36,12 @@ export function cellOf(
 }
 
 /**
- * Names a cell by what it measures. Settings that are at nothing (null, false, none) do not count, so that a setting
- * that the lab learns later leaves the names of what was measured before as they are.
+ * Names a cell by what the lab is told, and what is measured beside. A setting that the lab learns later, and that no
+ * cell names, leaves the names of what was measured before as they are.
  */
 export function settingsKeyOf(cell: Cell): string {
-  const settings: LabSettings = readLabSettings(cell.settings);
-  const told = Object.entries(settings)
-    .filter(([, value]) => !isNothing(value))
+  const told = Object.entries(cell.settings)
+    .filter(([, value]) => value !== undefined && value !== false)
     .toSorted(([one], [other]) => (one < other ? -1 : 1));
   return digest([told, cell.extras.toSorted()]);
 }
@@ -81,11 +80,6 @@ export function distinctCells(cells: readonly Cell[]): Cell[] {
     }
   }
   return [...byKey.values()];
-}
-
-function isNothing(value: unknown): boolean {
-  if (value === null || value === false) return true;
-  return typeof value === "object" && Object.keys(value as object).length === 0;
 }
 
 function digest(value: unknown): string {
