@@ -1,4 +1,5 @@
-import { type ContenderId, contenders } from "./contenders.ts";
+import { type ContenderId, contenders, godwitLive } from "./contenders.ts";
+import type { Table } from "./figure.ts";
 import { totalSeconds } from "./metrics.ts";
 import { crossing } from "./statistics.ts";
 import { type Measured, mediansOver } from "./sweep.ts";
@@ -16,7 +17,7 @@ export interface Crossover {
   readonly aheadBelow: boolean;
 }
 
-/** Where each rival overtakes a strategy of ours, from the runs over bandwidth; those that were not measured lack. */
+/** Where each rival overtakes a strategy of ours, from the runs over bandwidth; those not measured at two bandwidths lack. */
 export function crossovers(all: readonly Measured[], ours: ContenderId): Crossover[] {
   const own = mediansOver(all, ours, totalSeconds);
   return rivals.flatMap((rival) => {
@@ -25,21 +26,46 @@ export function crossovers(all: readonly Measured[], ours: ContenderId): Crossov
       const other = theirs.get(x);
       return other === undefined ? [] : [{ x, ratio: median / other }];
     });
-    if (points.length === 0) return [];
+    if (points.length < 2) return [];
     return [{ rival, atMegabits: crossing(points), aheadBelow: points[0]!.ratio < 1 }];
   });
 }
 
-/** The crossovers in a sentence each. */
+/** The crossovers of a strategy in a sentence each; nothing where too little was measured. */
 export function crossoverText(all: readonly Measured[], ours: ContenderId): string {
   return crossovers(all, ours)
     .map(({ rival, atMegabits, aheadBelow }) => {
       const [us, them] = [contenders[ours].label, contenders[rival].label];
-      if (atMegabits === null) {
-        return `${aheadBelow ? us : them} is faster than ${aheadBelow ? them : us} at every measured bandwidth.`;
-      }
-      const below = aheadBelow ? us : them;
-      return `Below about ${bandwidthText(atMegabits)} ${below} is faster than ${aheadBelow ? them : us}, above it is the other way round.`;
+      const [below, above] = aheadBelow ? [us, them] : [them, us];
+      if (atMegabits === null)
+        return `${capital(below)} is faster than ${above} at every measured bandwidth.`;
+      return `Below about ${bandwidthText(atMegabits)} ${below} is faster than ${above}, above it is the other way round.`;
     })
     .join(" ");
+}
+
+/** Who is faster where, a row per strategy of ours. */
+export function crossoverTable(all: readonly Measured[]): Table {
+  const told = ({ atMegabits, aheadBelow }: Crossover) => {
+    if (atMegabits === null) return aheadBelow ? "we are faster everywhere" : "it is faster everywhere";
+    return `${aheadBelow ? "it overtakes us" : "we overtake it"} at ${bandwidthText(atMegabits)}`;
+  };
+  return {
+    title: "At which bandwidth a stock setting overtakes us, by total time",
+    rows: [
+      ["", ...rivals.map((rival) => contenders[rival].label)],
+      ...godwitLive.map((ours) => {
+        const found = crossovers(all, ours);
+        const cells = rivals.map((rival) => found.find((crossover) => crossover.rival === rival));
+        return [
+          contenders[ours].label,
+          ...cells.map((cell) => (cell === undefined ? "not measured" : told(cell))),
+        ];
+      }),
+    ],
+  };
+}
+
+function capital(text: string): string {
+  return text.charAt(0).toUpperCase() + text.slice(1);
 }

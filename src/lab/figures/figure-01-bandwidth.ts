@@ -1,5 +1,5 @@
 import { baseGuest } from "./base-guest.ts";
-import { everyContender, godwitLive, liveContenders } from "./contenders.ts";
+import { everyContender, liveContenders } from "./contenders.ts";
 import { crossoverText } from "./crossover.ts";
 import { liveSeconds, totalSeconds } from "./metrics.ts";
 import type { Sweep } from "./sweep.ts";
@@ -59,7 +59,7 @@ export const bandwidthFigure = sweepFigure({
     const sentence =
       `${range} the total of stock pre-copy goes from ${secondsText(stock.from)} to ${secondsText(stock.to)}, ` +
       `that of Godwit's pre-copy from ${secondsText(ours.from)} to ${secondsText(ours.to)}. ` +
-      godwitLive.flatMap((id) => (id === "pre-copy" ? [crossoverText(all, id)] : [])).join(" ");
+      crossoverText(all, "pre-copy");
     return { sentence, agrees: stock.times < 0.9 };
   },
 });

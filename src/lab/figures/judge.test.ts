@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { baseGuest } from "./base-guest.ts";
 import { cellOf } from "./cell.ts";
-import { crossovers } from "./crossover.ts";
+import { crossovers, crossoverTable } from "./crossover.ts";
 import { bandwidthSweep } from "./figure-01-bandwidth.ts";
 import { judge, judgeCells, judgeTable, judgeText } from "./judge.ts";
 import type { KeptRun } from "./kept-run.ts";
@@ -68,7 +68,15 @@ test("the crossover lies where the totals over bandwidth are equal", () => {
   for (const { atMegabits, aheadBelow } of found) {
     assert.ok(aheadBelow && atMegabits !== null && atMegabits > 200 && atMegabits < 10_000);
   }
+  const [, row] = crossoverTable(all).rows;
+  assert.match(row!.join(" "), /^Godwit pre-copy it overtakes us at [\d.]+ [MG]bit\/s /);
   assert.deepEqual(crossovers([], "pre-copy"), []);
+  // At one bandwidth nobody overtakes anybody.
+  const one = crossovers(
+    all.filter(({ x }) => x === 1000),
+    "pre-copy",
+  );
+  assert.deepEqual(one, []);
 });
 
 test("of a cell that was run with two versions only the newest version's runs count", () => {

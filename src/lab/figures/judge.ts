@@ -137,8 +137,9 @@ export function judgeText(judged: readonly Judgement[]): string[] {
       cost === null
         ? ""
         : ` Of it ${short(cost.setupSeconds)} s went by before the first page (the destination's QEMU is started, which ` +
-          `stock QEMU's time leaves out), and the agents used ${short(cost.cpuSeconds)} s of processor time, on cores ` +
-          "that both hosts, both QEMUs and the emulated guest share.";
+          `stock QEMU's time leaves out; without it the ratio is ${((ours.seconds - cost.setupSeconds) / best.seconds).toFixed(2)}), ` +
+          `and the agents used ${short(cost.cpuSeconds)} s of processor time, on cores that both hosts, both QEMUs and ` +
+          "the emulated guest share.";
     return `${sentence}: missed (wanted ≤ ${wantedShare}).${spent}`;
   });
 }

@@ -1,7 +1,7 @@
 import { formatBytes } from "../../base/units.ts";
 import { baseGuest } from "./base-guest.ts";
-import { contenders, godwitLive } from "./contenders.ts";
-import { crossoverText } from "./crossover.ts";
+import { contenders } from "./contenders.ts";
+import { crossoverTable } from "./crossover.ts";
 import type { Agreement, Drawn, Figure, Grid } from "./figure.ts";
 import { bandwidthSweep } from "./figure-01-bandwidth.ts";
 import { escapeHtml, pageHtml, svgHtml, tableHtml } from "./html.ts";
@@ -24,6 +24,8 @@ export interface ReportParts {
   readonly results: Results;
   /** The runs that the report is about. */
   readonly runs: readonly KeptRun[];
+  /** How many cells were to be measured. */
+  readonly cells: number;
   readonly figures: readonly DrawnFigure[];
   /** Null when only some figures were asked for. */
   readonly judged: readonly Judgement[] | null;
@@ -45,7 +47,7 @@ export function reportHtml(parts: ReportParts): string {
   return pageHtml("Godwit: the figures", sections.join("\n"));
 }
 
-function aboutHtml({ grid, runs, command }: ReportParts): string {
+function aboutHtml({ grid, runs, cells, command }: ReportParts): string {
   const moves = runs.flatMap(({ result }) => (result === null ? [] : [result]));
   const failed = runs.filter((run) => failureOf(run) !== null).length;
   const distinct = (values: readonly string[]) => [...new Set(values)].toSorted().join(", ") || "–";
@@ -80,7 +82,7 @@ function aboutHtml({ grid, runs, command }: ReportParts): string {
     ],
     [
       "runs",
-      `${runs.length} of ${perCell.length} cells, ${rangeText(perCell)} of each; ${failed} failed (shown below, and as crosses)`,
+      `${runs.length}, ${rangeText(perCell)} of each of ${perCell.length} cells (the grid has ${cells}); ${failed} failed (shown below, and as crosses)`,
     ],
     ["when", dates.length === 0 ? "–" : `${dates[0]} to ${dates.at(-1)}`],
     ["grid", `${grid}; made by ${command}`],
@@ -108,10 +110,6 @@ function rangeText(counts: readonly number[]): string {
 
 function judgeHtml(judged: readonly Judgement[], grid: Grid, results: Results): string {
   const all = measured(bandwidthSweep, grid, results);
-  const texts = godwitLive.map((id) => {
-    const text = crossoverText(all, id);
-    return text === "" ? `${contenders[id].label}: not measured over bandwidth.` : text;
-  });
   return [
     "<h2>The judge: our total time beside the best stock setting's</h2>",
     "<p>The ratio is the shortest total of Godwit's strategies that let the guest run, by the shortest of stock QEMU's " +
@@ -119,7 +117,7 @@ function judgeHtml(judged: readonly Judgement[], grid: Grid, results: Results): 
     `<div class="wide">${tableHtml(judgeTable(judged))}</div>`,
     ...judgeText(judged).map((text) => `<p>${escapeHtml(text)}</p>`),
     "<p><strong>The crossover</strong>, read off the totals over bandwidth (figure 1):</p>",
-    `<ul>${texts.map((text) => `<li>${escapeHtml(text)}</li>`).join("\n")}</ul>`,
+    `<div class="wide">${tableHtml(crossoverTable(all))}</div>`,
   ].join("\n");
 }
 

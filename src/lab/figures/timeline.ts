@@ -132,7 +132,7 @@ function panelOf(timeline: Timeline, { title, field, colour, rounds }: PanelOpti
               values: starts.slice(-1).map(({ at, rounds: count }) => ({ at, text: `${count} rounds` })),
             },
             mark: { type: "text", align: "right", baseline: "top", dx: -5, fontSize: 11, color: "#444444" },
-            encoding: { x: x("at"), y: { value: 1 }, text: { field: "text" } },
+            encoding: { x: x("at"), y: { value: 10 }, text: { field: "text" } },
           } as Layer,
         ]
       : []),

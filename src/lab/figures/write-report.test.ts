@@ -60,7 +60,7 @@ test("the report needs nothing from outside, and markup in what it tells stays t
 
 test("the report says machine, versions, repeats, settings and the command of each cell", async (context) => {
   const { html } = await written(context, "full", exampleRuns("full"));
-  for (const words of ["2 cores", "Node v24.0.0", "QEMU 10.0.2", "1 to 3 of each", "512MiB, holds 50%"]) {
+  for (const words of ["2 cores", "Node v24.0.0", "QEMU 10.0.2", "1 to 3 of each of", "512MiB, holds 50%"]) {
     assert.ok(html.includes(words), `the report does not say "${words}"`);
   }
   assert.ok(html.includes("npm run lab -- migrate"));

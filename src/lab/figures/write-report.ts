@@ -1,6 +1,6 @@
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { type Cell, settingsKeyOf } from "./cell.ts";
+import { type Cell, distinctCells, settingsKeyOf } from "./cell.ts";
 import { drawSvg } from "./draw-svg.ts";
 import type { Figure, Grid } from "./figure.ts";
 import { judge, judgeCells } from "./judge.ts";
@@ -35,10 +35,11 @@ export async function writeReport(options: WriteReportOptions): Promise<string[]
     }
     drawnFigures.push({ figure, drawn, svgs });
   }
-  const cells = cellsOf(figures, withJudge, grid);
+  const cells = distinctCells(cellsOf(figures, withJudge, grid));
   const shown = new Set(cells.map(settingsKeyOf));
   const html = reportHtml({
     ...{ grid, results, figures: drawnFigures, command },
+    cells: cells.length,
     runs: results.runs.filter(({ settingsKey }) => shown.has(settingsKey)),
     judged: withJudge ? judge(grid, results) : null,
   });
