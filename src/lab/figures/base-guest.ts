@@ -15,5 +15,5 @@ const common = {
 /** The guest of most cells: what a figure does not vary is as here, so that figures share their runs. */
 export const baseGuest = {
   quick: { ...common, memory: "256MiB", hold: "37.5%", hot: "16MiB", giveUp: "30s" },
-  full: { ...common, memory: "512MiB", hold: "50%", hot: "32MiB", giveUp: "60s" },
+  full: { ...common, memory: "512MiB", hold: "50%", hot: "64MiB", giveUp: "45s" },
 } as const satisfies Readonly<Record<Grid, LabSettingsText>>;

@@ -16,7 +16,7 @@ test("a cell's key depends on every setting, on what is measured beside and on n
     cellOf("qemu-zstd", baseGuest.full),
     cellOf("pre-copy", baseGuest.full),
     cellOf("qemu", { ...baseGuest.full, link: "2Gbit/s" }),
-    cellOf("qemu", { ...baseGuest.full, giveUp: "61s" }),
+    cellOf("qemu", { ...baseGuest.full, giveUp: "46s" }),
     cellOf("qemu", baseGuest.full, { extras: ["timeline"] }),
   ];
   const keys = [cell, ...others].map(settingsKeyOf);

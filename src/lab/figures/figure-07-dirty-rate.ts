@@ -6,6 +6,7 @@ import { mediansOver } from "./sweep.ts";
 import { sweepFigure } from "./sweep-figure.ts";
 import { ends, msText, secondsText } from "./words.ts";
 
+/** The area stays as it is: at the highest rate it is more than the link carries within the downtime limit. */
 const withDirty = (grid: "quick" | "full", rates: readonly number[]) =>
   rates.map((x) => ({
     x,

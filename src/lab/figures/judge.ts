@@ -27,7 +27,7 @@ const rowsOf: Readonly<Record<Grid, readonly JudgeRow[]>> = {
   full: [
     { title: "text-like, half held, quiet", content: "text", settings: baseGuest.full },
     {
-      title: "text-like, half held, dirties 60 MB/s over 32 MiB",
+      title: "text-like, half held, dirties 60 MB/s over 64 MiB",
       content: "text",
       settings: { ...baseGuest.full, dirty: "60MB/s" },
     },
