@@ -24,7 +24,7 @@ export const dirtyRateFigure = sweepFigure({
   sweep: {
     axis: { title: "dirty rate of the guest, MB/s", scale: "linear" },
     contenders: liveContenders,
-    points: { quick: withDirty("quick", [0, 60]), full: withDirty("full", [0, 60, 120]) },
+    points: { quick: withDirty("quick", [0, 60]), full: withDirty("full", [0, 60, 200]) },
     panels: [
       { title: "Total time, s", scale: "linear", contenders: liveContenders, value: totalSeconds },
       { title: "Pre-copy time, s", scale: "linear", contenders: withLivePhase, value: liveSeconds },
