@@ -2,7 +2,7 @@ import { memoryAxis, memoryPoints } from "./memory-points.ts";
 import { downtimeMs, totalSeconds } from "./metrics.ts";
 import { mediansOver } from "./sweep.ts";
 import { sweepFigure } from "./sweep-figure.ts";
-import { ends, secondsText } from "./words.ts";
+import { ends, growsWithX, secondsText } from "./words.ts";
 
 const both = ["qemu-stop-and-copy", "stop-and-copy"] as const;
 
@@ -39,6 +39,6 @@ export const stopAndCopyFigure = sweepFigure({
       `(${secondsText(stock.from)} to ${secondsText(stock.to)}), of which ${secondsText(stockDown.to / 1000)} are downtime at ` +
       `${stock.toX} MiB; Godwit's goes from ${secondsText(ours.from)} to ${secondsText(ours.to)} with ` +
       `${secondsText(oursDown.to / 1000)} of downtime, its set-up before the stop included in the total only.`;
-    return { sentence, agrees: stock.times > size / 2 && stockDown.to / 1000 > stock.to * 0.8 };
+    return { sentence, agrees: growsWithX(stock) && stockDown.to / 1000 > stock.to * 0.8 };
   },
 });

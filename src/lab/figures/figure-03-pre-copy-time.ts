@@ -3,7 +3,7 @@ import { memoryAxis, memoryPoints } from "./memory-points.ts";
 import { liveSeconds } from "./metrics.ts";
 import { mediansOver } from "./sweep.ts";
 import { sweepFigure } from "./sweep-figure.ts";
-import { ends, secondsText } from "./words.ts";
+import { ends, growsWithX, secondsText } from "./words.ts";
 
 export const preCopyTimeFigure = sweepFigure({
   number: 3,
@@ -32,6 +32,6 @@ export const preCopyTimeFigure = sweepFigure({
       `With ${size} times the memory the live copy takes ${stock.times.toFixed(1)} times as long with stock pre-copy ` +
       `(${secondsText(stock.from)} to ${secondsText(stock.to)}) and ${ours.times.toFixed(1)} times with Godwit's ` +
       `(${secondsText(ours.from)} to ${secondsText(ours.to)}). Post-copy stops at once: its line lies at the bottom.`;
-    return { sentence, agrees: stock.times > size / 2 };
+    return { sentence, agrees: growsWithX(stock) };
   },
 });

@@ -20,10 +20,23 @@ export function bandwidthText(megabits: number): string {
   return megabits >= 1000 ? `${short(megabits / 1000)} Gbit/s` : `${Math.round(megabits)} Mbit/s`;
 }
 
+/** First and last of a series. */
+export interface Ends {
+  readonly fromX: number;
+  readonly toX: number;
+  readonly from: number;
+  readonly to: number;
+  /** How many times the first the last is. */
+  readonly times: number;
+}
+
+/** Whether a value grew by at least half of what it would have grown in proportion to x. */
+export function growsWithX({ fromX, toX, times }: Ends): boolean {
+  return times - 1 > (toX / fromX - 1) / 2;
+}
+
 /** First and last of a series and how many times the last is the first; null of fewer than two points. */
-export function ends(
-  points: readonly { readonly x: number; readonly median: number }[],
-): { fromX: number; toX: number; from: number; to: number; times: number } | null {
+export function ends(points: readonly { readonly x: number; readonly median: number }[]): Ends | null {
   const [first, last] = [points[0], points.at(-1)];
   if (first === undefined || last === undefined || first === last) return null;
   return {
