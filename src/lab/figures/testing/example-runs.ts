@@ -31,6 +31,7 @@ export function exampleRun(cell: Cell, repeat = 1, changes: Partial<KeptRun> = {
       holdBytes: settings.holdBytes,
       dirtyBytesPerSecond: settings.dirtyBytesPerSecond,
       dirtyAreaBytes: settings.hotBytes,
+      readBytesPerSecond: 0,
     },
   });
   return {
