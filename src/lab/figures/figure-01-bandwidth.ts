@@ -43,11 +43,13 @@ export const bandwidthSweep: Sweep = {
   ],
 };
 
+/** Figure 1: bandwidth against pre-copy time and total time. */
 export const bandwidthFigure = sweepFigure({
   number: 1,
   name: "figure-01-bandwidth",
   title: "Bandwidth against pre-copy time and total time",
-  paper: "Both times fall as the bandwidth grows, about as its inverse as long as the link is what limits.",
+  expected:
+    "Both times fall as the bandwidth grows, about as its inverse as long as the link is what limits.",
   sweep: bandwidthSweep,
   tell(all) {
     const stock = ends(mediansOver(all, "qemu", totalSeconds));

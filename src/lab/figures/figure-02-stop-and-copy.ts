@@ -6,11 +6,12 @@ import { ends, growsWithX, secondsText } from "./words.ts";
 
 const both = ["qemu-stop-and-copy", "stop-and-copy"] as const;
 
+/** Figure 2: memory size against stop-and-copy time and downtime. */
 export const stopAndCopyFigure = sweepFigure({
   number: 2,
   name: "figure-02-stop-and-copy",
   title: "Memory size against stop-and-copy time and downtime",
-  paper: "Stop-and-copy takes a time proportional to the memory, and all of it is downtime.",
+  expected: "Stop-and-copy takes a time proportional to the memory, and all of it is downtime.",
   sweep: {
     axis: memoryAxis,
     contenders: both,

@@ -5,11 +5,12 @@ import { mediansOver } from "./sweep.ts";
 import { sweepFigure } from "./sweep-figure.ts";
 import { ends, growsWithX, secondsText } from "./words.ts";
 
+/** Figure 3: memory size against pre-copy time. */
 export const preCopyTimeFigure = sweepFigure({
   number: 3,
   name: "figure-03-pre-copy-time",
   title: "Memory size against pre-copy time",
-  paper: "The time of the live copy grows in proportion to the memory.",
+  expected: "The time of the live copy grows in proportion to the memory.",
   sweep: {
     axis: memoryAxis,
     contenders: liveContenders,

@@ -5,11 +5,12 @@ import { mediansOver } from "./sweep.ts";
 import { sweepFigure } from "./sweep-figure.ts";
 import { ends, growsWithX, msText } from "./words.ts";
 
+/** Figure 4: memory size against pre-copy downtime. */
 export const preCopyDowntimeFigure = sweepFigure({
   number: 4,
   name: "figure-04-pre-copy-downtime",
   title: "Memory size against pre-copy downtime",
-  paper: "The downtime of pre-copy hardly depends on the size of the memory.",
+  expected: "The downtime of pre-copy hardly depends on the size of the memory.",
   sweep: {
     axis: memoryAxis,
     contenders: liveContenders,

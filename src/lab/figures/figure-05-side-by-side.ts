@@ -8,11 +8,12 @@ import { ends, timesText } from "./words.ts";
 const stock = ["qemu-stop-and-copy", "qemu"] as const;
 const ours = ["stop-and-copy", "pre-copy", "post-copy", "hybrid", "auto"] as const;
 
+/** Figure 5: totals of stop-and-copy and pre-copy side by side. */
 export const sideBySideFigure = sweepFigure({
   number: 5,
   name: "figure-05-side-by-side",
   title: "Totals of stop-and-copy and pre-copy side by side",
-  paper: "Pre-copy takes longer in total than stop-and-copy, for pages that are dirtied go again.",
+  expected: "Pre-copy takes longer in total than stop-and-copy, for pages that are dirtied go again.",
   sweep: {
     axis: memoryAxis,
     contenders: [...stock, ...ours],

@@ -32,11 +32,12 @@ interface Point {
   readonly spread: Spread;
 }
 
+/** Figure 6: the load's working set against the dirty rate measured by QEMU. */
 export const workingSetFigure: Figure = {
   number: 6,
   name: "figure-06-working-set",
   title: "The load's working set against the dirty rate measured by QEMU",
-  paper: "The dirty rate grows with the working set: the load test does what it is told.",
+  expected: "The dirty rate grows with the working set: the load test does what it is told.",
   cells: (grid) => workingSetsMiB[grid].map((x) => cellFor(grid, x)),
   draw(grid, results): Drawn {
     const points = workingSetsMiB[grid].flatMap((x) => pointsAt(x, results.of(cellFor(grid, x))));

@@ -15,11 +15,12 @@ const withDirty = (grid: "quick" | "full", rates: readonly number[]) =>
 
 const withLivePhase: readonly ContenderId[] = liveContenders.filter((id) => !id.endsWith("post-copy"));
 
+/** Figure 7: dirty rate against total time, pre-copy time and downtime. */
 export const dirtyRateFigure = sweepFigure({
   number: 7,
   name: "figure-07-dirty-rate",
   title: "Dirty rate against total time, pre-copy time and downtime",
-  paper:
+  expected:
     "The more the guest dirties, the longer pre-copy takes and the longer the guest stands still; where it dirties faster than the link carries, pre-copy does not end by itself.",
   sweep: {
     axis: { title: "dirty rate of the guest, MB/s", scale: "linear" },

@@ -71,7 +71,7 @@ export function benchmarkFigure(folder: string = benchmarks): Figure {
     number: 8,
     name: "figure-08-benchmarks",
     title: "Free pages, and hybrid beside the others: from the benchmarks' own runs",
-    paper:
+    expected:
       "A guest's free pages need not be sent, so that an idle guest moves with few bytes; hybrid has the short pause of post-copy with few faults.",
     cells: () => [],
     draw(): Drawn {

@@ -17,11 +17,12 @@ interface Seen {
   readonly pausesMs: readonly number[];
 }
 
+/** Figure 9: what a client receives in steps of 100 ms through a migration. */
 export const clientFigure: Figure = {
   number: 9,
   name: "figure-09-client",
   title: "What a client receives in steps of 100 ms through a migration",
-  paper:
+  expected:
     "The throughput of a client falls to nothing for the downtime and is back at once afterwards; some TCP segments are sent again.",
   cells: followedCells,
   draw(grid, results): Drawn {

@@ -6,11 +6,12 @@ import type { Results } from "./results.ts";
 import { timelineChart, timelineOf } from "./timeline.ts";
 import { secondsText } from "./words.ts";
 
+/** Figure 10: a timeline per migration: rate, owed pages, rounds, phases, faults. */
 export const timelineFigure: Figure = {
   number: 10,
   name: "figure-10-timeline",
   title: "A timeline per migration: rate, owed pages, rounds, phases, faults",
-  paper: "(An instrument, not a figure of a paper.)",
+  expected: "(An instrument, not a figure of a paper.)",
   cells: followedCells,
   draw(grid, results): Drawn {
     const shown = runsShown(grid, results);

@@ -14,7 +14,7 @@ export interface Table {
   readonly rows: readonly (readonly string[])[];
 }
 
-/** Whether what was measured agrees with what the paper saw; null where too little was measured to tell. */
+/** Whether what was measured agrees with what is expected; null where too little was measured to tell. */
 export type Agreement = boolean | null;
 
 /** A figure, drawn from results. */
@@ -33,8 +33,8 @@ export interface Figure {
   /** The file's name without its ending. */
   readonly name: string;
   readonly title: string;
-  /** What the papers saw. */
-  readonly paper: string;
+  /** What such a figure is expected to show, from how the methods work: the papers themselves are not at hand. */
+  readonly expected: string;
   cells(grid: Grid): readonly Cell[];
   draw(grid: Grid, results: Results): Drawn;
 }

@@ -60,7 +60,7 @@ body { font: 15px/1.5 Helvetica, Arial, "DejaVu Sans", sans-serif; color: #222; 
 h1 { font-size: 1.6rem; margin-bottom: .2rem; }
 h2 { font-size: 1.15rem; margin: 2.6rem 0 .4rem; border-top: 1px solid #ddd; padding-top: 1.2rem; }
 p { margin: .5rem 0; max-width: 48rem; }
-.paper { color: #666; }
+.expected { color: #666; }
 .verdict { font-weight: bold; }
 .bad { color: #b3261e; font-weight: bold; }
 .good { color: #1b6e3c; font-weight: bold; }

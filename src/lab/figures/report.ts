@@ -127,7 +127,7 @@ function figureHtml({ figure, drawn, svgs }: DrawnFigure): string {
   return [
     `<h2>${figure.number}. ${escapeHtml(figure.title)}</h2>`,
     `<p>${escapeHtml(drawn.sentence)}</p>`,
-    `<p class="paper">The papers: ${escapeHtml(figure.paper)} ${verdictHtml(drawn.agrees)}</p>`,
+    `<p class="expected">Expected: ${escapeHtml(figure.expected)} ${verdictHtml(drawn.agrees)}</p>`,
     ...images,
     ...(tables.length === 0
       ? []

@@ -4,7 +4,7 @@ import { type Measured, measured, type Sweep, sweepCells, sweepTables } from "./
 import { sweepChart } from "./sweep-chart.ts";
 
 /** What a figure that varies one setting says of itself, as data. */
-export interface SweepFigure extends Pick<Figure, "number" | "name" | "title" | "paper"> {
+export interface SweepFigure extends Pick<Figure, "number" | "name" | "title" | "expected"> {
   readonly sweep: Sweep;
   tell(all: readonly Measured[], grid: Grid): { sentence: string; agrees: Agreement };
 }
