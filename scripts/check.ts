@@ -15,9 +15,7 @@ const stages: readonly Stage[] = [
   // One file at a time: each has QEMUs of its own, and two cores are all that may be there.
   {
     name: "system",
-    commands: [
-      [...testRun, "--test-concurrency=1", "--test-timeout=300000", "--test-force-exit", "test/**/*.test.ts"],
-    ],
+    commands: [[...testRun, "--test-concurrency=1", "--test-timeout=300000", "test/**/*.test.ts"]],
   },
 ];
 

@@ -1,4 +1,5 @@
 import { connect, type Socket } from "node:net";
+import { breakOff } from "./break-off.ts";
 import type { LinkDirection } from "./link-direction.ts";
 
 /** Besides what the delay itself needs, a connection keeps this much under way: four reads of a socket, … */
@@ -41,8 +42,8 @@ export function openConversation(options: ConversationOptions): Conversation {
     reset() {
       if (!open) return;
       open = false;
-      near.resetAndDestroy();
-      far.resetAndDestroy();
+      breakOff(near);
+      breakOff(far);
       options.closed();
     },
   };
