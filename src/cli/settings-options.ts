@@ -4,6 +4,7 @@ import { parseBytesPerSecond, parseMilliseconds } from "../base/units.ts";
 import {
   compressionNames,
   contentSourceNames,
+  freePagesNames,
   type MigrationSettings,
   migrationSettingsSchema,
   strategyNames,
@@ -17,6 +18,7 @@ export interface SettingsOptions {
   readonly compression?: string;
   readonly contents?: string;
   readonly connections?: string;
+  readonly freePages?: string;
   readonly bubble?: string;
 }
 
@@ -34,6 +36,12 @@ export function withSettings(command: Command): Command {
         contentSourceNames,
       ),
     )
+    .addOption(
+      new Option(
+        "--free-pages <source>",
+        "where to learn the guest's free pages, which stay behind (default: the machine file's)",
+      ).choices(freePagesNames),
+    )
     .option("--connections <count>", "bulk connections (default 2)")
     .option("--bubble <pages>", "pages that go with one that the resumed guest waits for (default: adapts)");
 }
@@ -43,11 +51,13 @@ export function withSettings(command: Command): Command {
  * @throws GodwitError `GODWIT_USAGE`, `GODWIT_BAD_QUANTITY`
  */
 export function settingsOf(options: SettingsOptions): MigrationSettings {
-  const { strategy, bandwidth, downtimeLimit, compression, contents, connections, bubble } = options;
+  const { strategy, bandwidth, downtimeLimit, compression, contents, connections, bubble, freePages } =
+    options;
   const settings = migrationSettingsSchema.safeParse({
     strategy,
     compression,
     contents,
+    freePages,
     bandwidthBytesPerSecond: bandwidth === undefined ? undefined : parseBytesPerSecond(bandwidth),
     downtimeLimitMs: downtimeLimit === undefined ? undefined : parseMilliseconds(downtimeLimit),
     bubblePages: bubble === undefined ? undefined : Number(bubble),

@@ -11,6 +11,9 @@ export const LAB_MACHINE_NAME = "guest";
 /** The virtio-serial port by which the load generator takes commands; it needs no network. */
 export const CONTROL_CHANNEL = "org.godwit.lab.0";
 
+/** The port of the guest's helper, which tells what is free. */
+const HELPER_CHANNEL = "org.godwit.guest.0";
+
 /** What the lab's guest shall be like. */
 export interface LabMachineOptions {
   /** Made odd by the rule of `odd-memory.ts`, unless `exactMemory` is set. */
@@ -38,7 +41,7 @@ export function labMachineFile(hosts: Hosts, options: LabMachineOptions): string
     initrd: image.initrd,
     append: `console=ttyS0 quiet ${hosts.a.tap === null ? "" : network}`.trim(),
     nics: [{ backend: hosts.a.tap === null ? { kind: "user" } : { kind: "tap", interface: hosts.a.tap } }],
-    channels: [{ name: CONTROL_CHANNEL }],
+    channels: [{ name: CONTROL_CHANNEL }, { name: HELPER_CHANNEL }],
     ...options.more,
   });
 }

@@ -1,7 +1,12 @@
 import { z } from "zod";
 import { GodwitError } from "../base/errors.ts";
 import { parseBytes, parseBytesPerSecond, parseMilliseconds } from "../base/units.ts";
-import { compressionNames, contentSourceNames, strategyNames } from "../migration/settings.ts";
+import {
+  compressionNames,
+  contentSourceNames,
+  freePagesNames,
+  strategyNames,
+} from "../migration/settings.ts";
 
 /** Who moves the guest: Godwit's agents, or stock QEMU to stock QEMU as the baseline. */
 export const engineNames = ["godwit", "qemu"] as const;
@@ -35,6 +40,7 @@ export interface LabSettings {
   readonly parameters: Readonly<Record<string, string | number>>;
   readonly compression: (typeof compressionNames)[number];
   readonly contents: (typeof contentSourceNames)[number];
+  readonly freePages: (typeof freePagesNames)[number];
   readonly bandwidthBytesPerSecond: number | null;
   /** Pages that go with one that the guest waits for; null: Godwit adapts it. */
   readonly bubblePages: number | null;
@@ -64,6 +70,7 @@ const textSchema = z.object({
   parameters: z.string().optional(),
   compression: z.enum(compressionNames).default("auto"),
   contents: z.enum(contentSourceNames).default("auto"),
+  freePages: z.enum(freePagesNames).default("auto"),
   bandwidth: z.string().optional(),
   bubble: z.coerce.number().int().min(1).max(256).optional(),
   hosts: z.enum(["namespaces", "loopback"]).optional(),
@@ -110,6 +117,7 @@ export function readLabSettings(text: LabSettingsText): LabSettings {
     parameters: Object.fromEntries(list(data.parameters).map(parameter)),
     compression: data.compression,
     contents: data.contents,
+    freePages: data.freePages,
     bubblePages: data.bubble ?? null,
     bandwidthBytesPerSecond: data.bandwidth === undefined ? null : parseBytesPerSecond(data.bandwidth),
     roundTrips: data.roundTrips,

@@ -72,6 +72,7 @@ function migrateOptions(command: Command): Command {
     .option("--parameters <settings>", "of stock QEMU, such as multifd-compression=zstd,multifd-channels=2")
     .option("--compression <auto|none|zstd>", "of Godwit", "auto")
     .option("--contents <auto|memory|stream>", "where Godwit takes page contents from", "auto")
+    .option("--free-pages <auto|driver|kpageflags|off>", "where Godwit learns the guest's free pages", "auto")
     .option("--bandwidth <rate>", "cap below the link's rate")
     .option("--bubble <pages>", "pages that go with one that the guest waits for (default: adapts)")
     .option("--hosts <kind>", "namespaces (needs root) or loopback; the default is what can be had")

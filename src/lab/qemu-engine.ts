@@ -174,6 +174,7 @@ export class QemuEngine implements Engine {
         downtimeMs: resume.timestampMs - stop.timestampMs,
         switchoverAtMs: stop.timestampMs,
         pages: pagesOf(info),
+        freePages: null,
         postcopy: null,
         rounds: info.ram?.["dirty-sync-count"] ?? 0,
         sourceEnded: true,

@@ -121,13 +121,21 @@ async function startEngine(
     });
   }
   const agents = parts.parts.use(await startLabAgents(hosts, { folder, qemu: binary }));
-  const { strategy, downtimeLimitMs, compression, contents, bandwidthBytesPerSecond, bubblePages } = settings;
+  const {
+    strategy,
+    downtimeLimitMs,
+    compression,
+    contents,
+    freePages,
+    bandwidthBytesPerSecond,
+    bubblePages,
+  } = settings;
   return GodwitEngine.start({
     hosts,
     agents,
     machineFile: labMachineFile(hosts, machine),
     settings: {
-      ...{ strategy: strategy as "pre-copy", downtimeLimitMs, compression, contents },
+      ...{ strategy: strategy as "pre-copy", downtimeLimitMs, compression, contents, freePages },
       ...(bandwidthBytesPerSecond === null ? {} : { bandwidthBytesPerSecond }),
       ...(bubblePages === null ? {} : { bubblePages }),
     },

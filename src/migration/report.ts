@@ -55,6 +55,34 @@ export const reportSchema = z.object({
     /** Pages that the running destination asked for. */
     faulted: z.number().int(),
   }),
+  /** What the guest told of its free pages; null when it told nothing. */
+  freePages: z
+    .object({
+      source: z.enum(["driver", "kpageflags"]),
+      /** Each time that it was asked. */
+      looks: z.array(
+        z.object({
+          source: z.enum(["driver", "kpageflags"]),
+          /** From asking to the answer. */
+          tookMs: z.number(),
+          /** Of that, in the guest. */
+          scanMs: z.number(),
+          /** Of that, with a zone's lock held: together, and at a stretch. */
+          lockMs: z.number(),
+          longestLockMs: z.number(),
+          /** Pages that the guest said are free. */
+          listedPages: z.number().int(),
+          /** Of these, pages that need not be sent any more. */
+          droppedPages: z.number().int(),
+          /** What the guest's answer took on its channel. */
+          listBytes: z.number().int(),
+        }),
+      ),
+      /** With a lock held, all looks together. */
+      lockMs: z.number(),
+      listBytes: z.number().int(),
+    })
+    .nullable(),
   /** What came after the resume; null when the guest resumed with all of its pages. */
   postcopy: z
     .object({

@@ -1,4 +1,7 @@
 import { z } from "zod";
+import { freePagesNames } from "../qemu/machine-parts.ts";
+
+export { freePagesNames };
 
 /** The strategies that can be asked for by name; adding one is adding a file under `strategies/`. */
 export const strategyNames = ["stop-and-copy", "pre-copy", "post-copy", "hybrid", "auto"] as const;
@@ -18,6 +21,8 @@ export const migrationSettingsSchema = z.object({
   downtimeLimitMs: z.number().min(1).max(2_000_000).default(300),
   compression: z.enum(compressionNames).default("auto"),
   contents: z.enum(contentSourceNames).default("auto"),
+  /** Absent: as the machine file says. */
+  freePages: z.enum(freePagesNames).optional(),
   /** Pages that go with one that the guest waits for; absent: it adapts to what pays. */
   bubblePages: z.number().int().min(1).max(256).optional(),
   /** Bulk connections, each with its own thread per side; two fill a 1 Gbit/s link on two cores. */

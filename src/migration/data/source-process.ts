@@ -9,6 +9,7 @@ import { ContentRing } from "./content-ring.ts";
 import type { FaultInput, FaultNotice, FaultTask } from "./fault-thread.ts";
 import { FeedGate, GATE_OPEN } from "./feed-gate.ts";
 import type { FeedInput, FeedNotice } from "./feed-thread.ts";
+import { FreePageLooks } from "./free-page-looks.ts";
 import { answerQemu } from "./qemu-answers.ts";
 import { discardsOf, resumeSetOf } from "./resume-set.ts";
 import { SendWindow } from "./send-window.ts";
@@ -74,9 +75,12 @@ class SourceProcess {
   #blocks: readonly HeadBlock[] = [];
   #late = false;
   #stopPermitted = false;
+  #starving = false;
+  readonly #looks: FreePageLooks | null;
 
   constructor(start: Start) {
     this.#start = start;
+    this.#looks = start.hints === null ? null : this.#startLooks(start.hints);
     this.#gate.setGatePages(start.gatePages);
     this.#pacer.setRate(start.bandwidthBytesPerSecond);
     if (start.gatePages === GATE_OPEN) this.#permitStop();
@@ -115,6 +119,27 @@ class SourceProcess {
       this.#pump();
     } else if (command.type === "push") this.#startPush();
     else if (command.type === "set-bandwidth") this.#pacer.setRate(command.bytesPerSecond);
+  }
+
+  #startLooks(hints: NonNullable<Start["hints"]>): FreePageLooks {
+    return new FreePageLooks(hints, {
+      defer: (sets) => {
+        this.#scheduler?.defer(sets);
+        this.#pumpSoon();
+      },
+      looked: (look) => {
+        tell({ type: "looked", look });
+        this.#gate.drained();
+        this.#pumpSoon();
+      },
+      settled: () => tell({ type: "looks-settled" }),
+      gaveUp: (error) => tell({ type: "looks-gave-up", error: error.toJSON() }),
+    });
+  }
+
+  /** What a look changed may be all that there was to wait for. */
+  #pumpSoon(): void {
+    setImmediate(() => this.#pump());
   }
 
   #permitStop(): void {
@@ -179,6 +204,7 @@ class SourceProcess {
   }
 
   #startPush(): void {
+    this.#looks?.end();
     this.#dealing = "push";
     this.#push = new Push(this.#ledger!);
     // What is under way on the link stands before an answer to a fault, so it must be little.
@@ -189,6 +215,7 @@ class SourceProcess {
 
   /** The guest stands and everything is listed: what goes before it may resume. */
   #chooseResumeSet(learned: Uint32Array): void {
+    this.#looks?.end();
     const { bitmaps, pages } = resumeSetOf(this.#ledger!, learned, (block) =>
       this.#start.memory.some((source) => source.block === this.#blocks[block]!.name),
     );
@@ -201,6 +228,7 @@ class SourceProcess {
     if (notice.type === "head") {
       this.#ledger = Ledger.attach(notice.ledger);
       this.#scheduler = new Scheduler(this.#ledger, this.#start.connections, this.#start.order);
+      this.#looks?.attach(this.#ledger);
       const { configuration, sectionId, blocks, totalBytes } = notice;
       this.#blocks = blocks;
       for (const sender of this.#senders) {
@@ -215,6 +243,7 @@ class SourceProcess {
       tell({ type: "device-state", bytes: notice.bytes, atEpochMs: notice.atEpochMs });
     } else if (notice.type === "ended") {
       this.#feedEnded = true;
+      this.#looks?.end();
       this.#pump();
     } else fail(notice.error);
   }
@@ -299,10 +328,12 @@ class SourceProcess {
     if (this.#feedEnded && this.#dealing === "nothing" && this.#set === 0 && this.#learned !== null) {
       this.#chooseResumeSet(this.#learned);
     }
+    this.#starving = false;
     for (let connection = 0; connection < this.#senders.length; connection++) {
       const sender = this.#senders[connection]!;
       while (sender.window.isOpen) {
         const task = this.#nextTask(scheduler, connection, sender);
+        this.#starving ||= task === null;
         if (task === null) break;
         sender.window.dealt(task.pages, performance.now());
         sender.worker.postMessage(task);
@@ -354,6 +385,7 @@ class SourceProcess {
       sentPages: ledger.sentPages,
       resentPages: ledger.resentPages,
       zeroPages: ledger.zeroPages(),
+      freePages: ledger.freePages(),
       sentZeroPages: this.#senders.reduce((sum, sender) => sum + sender.zeroPages, 0),
       hotPages: ledger.hotPages(),
       listedRecords: ledger.listedRecords,
@@ -368,6 +400,13 @@ class SourceProcess {
       cpuSeconds: (usage.user + usage.system) / 1e6,
     };
     tell({ type: "counters", counters });
+    this.#looks?.tick({
+      nowMs: performance.now(),
+      firstPassDone: counters.firstPassDone,
+      listedPages,
+      starving: this.#starving,
+      holding: this.#dealing === "nothing",
+    });
     if (counters.firstPassDone && counters.owedPages <= LATE_PAGES && !this.#late) this.#enterLateRounds();
   }
 

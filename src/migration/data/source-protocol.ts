@@ -2,6 +2,7 @@ import type { ErrorRecord } from "../../base/errors.ts";
 import type { MemorySource } from "../../qemu/memory-source.ts";
 import type { Credentials } from "../../wire/index.ts";
 import type { PageOrder } from "../scheduler.ts";
+import type { FreePageLook, HintsInput } from "./free-page-looks.ts";
 
 /** A RAM block as the head of QEMU's stream announces it. */
 export interface HeadBlock {
@@ -27,6 +28,8 @@ export type SourceCommand =
       readonly order: PageOrder;
       /** The guest may resume before all of its pages are there: a connection for faults is wanted, and how. */
       readonly postcopy: { readonly bubblePages: number | null } | null;
+      /** How to ask the guest for its free pages; null: it isn't asked. */
+      readonly hints: HintsInput | null;
       /** QEMU waits for {@link SourceCommand} `permit-stop` before it stops the guest, and for our word at its end. */
       readonly acknowledged: boolean;
       /** Backlog above which QEMU is held, in pages; {@link GATE_OPEN} to never hold it. */
@@ -75,6 +78,11 @@ export type SourceNotice =
       readonly bubblePages: number;
       readonly learned: readonly number[];
     }
+  /** The guest was asked for its free pages. */
+  | { readonly type: "looked"; readonly look: FreePageLook }
+  /** Nothing waits any more for what the guest says of its free pages. */
+  | { readonly type: "looks-settled" }
+  | { readonly type: "looks-gave-up"; readonly error: ErrorRecord }
   | { readonly type: "failed"; readonly error: ErrorRecord };
 
 /** The ledger and the wire at a moment, told about twenty times a second. */
@@ -87,8 +95,10 @@ export interface SourceCounters {
   readonly coldPages: number;
   readonly sentPages: number;
   readonly resentPages: number;
-  /** Pages settled as zero without sending anything. */
+  /** Pages settled as zero without sending anything, free ones included. */
   readonly zeroPages: number;
+  /** Pages never sent because they were free. */
+  readonly freePages: number;
   /** Of the sent pages, those that turned out to be zero: they cost a bit each. */
   readonly sentZeroPages: number;
   readonly hotPages: number;

@@ -6,6 +6,7 @@ import { GATE_OPEN } from "../data/feed-gate.ts";
 import { strategies } from "../strategies/index.ts";
 import type { Strategy } from "../strategies/strategy.ts";
 import { SourceData } from "./data.ts";
+import { surveyHints } from "./hints.ts";
 import type { SourceRun } from "./run.ts";
 
 /**
@@ -30,6 +31,7 @@ export async function setup(run: SourceRun): Promise<void> {
   const { machine, settings, migrationId } = options;
   const readable = readableBlocks(run);
   const strategy = settleStrategy(run, readable);
+  run.hints = await surveyHints(run);
   await run.qemu.prepare(signal);
   run.watch((event) => {
     if (isEvent(event, "STOP") && run.moments.stoppedMs === null) {
@@ -42,6 +44,11 @@ export async function setup(run: SourceRun): Promise<void> {
   const socket = await run.qemu.start(signal);
   const data = new SourceData(socket, (error) => run.failByData(error));
   run.data = data;
+  data.onLooks(
+    (look) => run.looks.push(look),
+    (error) =>
+      run.log.append({ type: "decision", what: "send free pages like others", reason: error.message }),
+  );
   const tokenHex = randomBytes(32).toString("hex");
   data.send({
     type: "start",
@@ -56,6 +63,7 @@ export async function setup(run: SourceRun): Promise<void> {
     order: strategy.order,
     // The destination has prepared its QEMU for it by now, and a connection for faults with that.
     postcopy: run.destinationTakesPostcopy ? { bubblePages: settings.bubblePages ?? null } : null,
+    hints: run.hints,
     acknowledged: run.qemu.waitsForAcknowledgement,
     gatePages: strategy.stopsFirst || run.guestWasPaused ? GATE_OPEN : GATE_PAGES,
   });

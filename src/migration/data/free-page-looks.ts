@@ -1,0 +1,265 @@
+import { asGodwitError, type GodwitError } from "../../base/errors.ts";
+import {
+  type BlockRuns,
+  blockRunsOf,
+  type FreePagesAnswer,
+  type FreePagesRequest,
+  GuestHelper,
+  type GuestMemoryPiece,
+  guestPageCount,
+} from "../../hints/index.ts";
+import { PageBitmap } from "../../pages/index.ts";
+import type { Ledger } from "../ledger.ts";
+
+/** Blocks of the guest that are listed at most, 1 MiB: 2,000 are usual with 8 GiB. */
+const MOST_RUNS = 131_072;
+
+/** An answer is given up after ten times what the first one took, within these bounds: pages may wait for it. */
+const PATIENCE = 10;
+const LEAST_PATIENCE_MS = 500;
+const MOST_PATIENCE_MS = 3_000;
+
+/** Presumably free pages that are worth a look when nothing else can leave: 4 MiB. */
+const WORTH_PAGES = 1024;
+
+/** Between looks while QEMU still lists its memory; each costs the guest a millisecond. */
+const LISTING_PAUSE_MS = 200;
+
+/** QEMU is held just short of the end of its listing when it has named nothing for so long. */
+const STALLED_MS = 200;
+
+/** Pages that were never sent and make a further look pay, 64 MiB: half a second at 1 Gbit/s. */
+const AGAIN_PAGES = 16_384;
+
+/** Before the first further look; doubled for each. */
+const AGAIN_PAUSE_MS = 2_000;
+
+/** Where to ask, and what for. Plain data: it crosses to the data process. */
+export interface HintsInput {
+  /** The unix socket of the helper's channel. */
+  readonly path: string;
+  readonly pieces: readonly GuestMemoryPiece[];
+  readonly source: FreePagesRequest["source"];
+}
+
+/** One look, for the report. Times in milliseconds. */
+export interface FreePageLook {
+  readonly source: "driver" | "kpageflags";
+  /** From asking to the answer. */
+  readonly tookMs: number;
+  /** Of that, in the guest. */
+  readonly scanMs: number;
+  readonly lockMs: number;
+  readonly longestLockMs: number;
+  /** Pages that the guest said are free. */
+  readonly listedPages: number;
+  /** Of these, pages that left the backlog without being sent. */
+  readonly droppedPages: number;
+  readonly listBytes: number;
+}
+
+/** How far the migration is, seen every 50 ms. */
+export interface LookMoment {
+  readonly nowMs: number;
+  readonly firstPassDone: boolean;
+  readonly listedPages: number;
+  /** Nothing leaves now but what waits for a look. */
+  readonly starving: boolean;
+  /** No page is dealt: the guest is about to stop for post-copy. */
+  readonly holding: boolean;
+}
+
+/** What the looks do to the rest. */
+export interface LookEffects {
+  /** These pages, one set a RAM block, are presumably free and wait; null: no longer. */
+  readonly defer: (sets: readonly PageBitmap[] | null) => void;
+  readonly looked: (look: FreePageLook) => void;
+  /** Nothing waits for a look any more: the one that matters is over, or there will be none. */
+  readonly settled: () => void;
+  /** Why no free page is left out from now on. */
+  readonly gaveUp: (error: GodwitError) => void;
+}
+
+/**
+ * When to ask a guest for its free pages, and what to do with the answer. An answer counts for pages that QEMU had
+ * named before the question (FACTS: the scan comes after the record), so the look that matters comes when the first
+ * pass is over. The first one comes at the beginning and drops next to nothing, but tells which pages are likely to be
+ * dropped by the one that matters: those wait, all others leave meanwhile.
+ *
+ * A guest that is silent or says nonsense ends the looks and nothing else.
+ */
+export class FreePageLooks {
+  readonly #input: HintsInput;
+  readonly #effects: LookEffects;
+  readonly #stop = new AbortController();
+  #helper: GuestHelper | null = null;
+  #ledger: Ledger | null = null;
+  #asking = false;
+  #over = false;
+  #isSettled = false;
+  #looks = 0;
+  #patienceMs = MOST_PATIENCE_MS;
+  #nextMs = 0;
+  #againPauseMs = AGAIN_PAUSE_MS;
+  #presumed: readonly PageBitmap[] | null = null;
+  #seenListedPages = 0;
+  #seenListedMs = 0;
+
+  constructor(input: HintsInput, effects: LookEffects) {
+    this.#input = input;
+    this.#effects = effects;
+    GuestHelper.connect(input.path, guestPageCount(input.pieces), { signal: this.#stop.signal }).then(
+      (helper) => {
+        if (this.#over) helper.close();
+        else this.#helper = helper;
+      },
+      (error: unknown) => this.#giveUp(error),
+    );
+  }
+
+  /** Whether there may be another look. */
+  get isOver(): boolean {
+    return this.#over;
+  }
+
+  /** The pages that looks are about. */
+  attach(ledger: Ledger): void {
+    this.#ledger = ledger;
+  }
+
+  /** Looks if it is time to. */
+  tick(moment: LookMoment): void {
+    const ledger = this.#ledger;
+    if (moment.listedPages !== this.#seenListedPages) {
+      this.#seenListedPages = moment.listedPages;
+      this.#seenListedMs = moment.nowMs;
+    }
+    if (this.#over || this.#asking || this.#helper === null || ledger === null) return;
+    if (!this.#isDue(ledger, moment)) return;
+    this.#asking = true;
+    this.#look(this.#helper, ledger, moment).catch((error: unknown) => this.#giveUp(error));
+  }
+
+  /** No look counts from now on: the guest has stopped, or pages go in another order. */
+  end(): void {
+    if (this.#over) return;
+    this.#over = true;
+    this.#stop.abort();
+    this.#helper?.close();
+    this.#letGo();
+  }
+
+  #isDue(ledger: Ledger, moment: LookMoment): boolean {
+    if (this.#looks === 0) return true;
+    if (!this.#isSettled && (moment.firstPassDone || (moment.holding && this.#stalls(moment)))) return true;
+    if (moment.nowMs < this.#nextMs) return false;
+    if (!this.#isSettled) return moment.starving && this.#waitingPages(ledger) >= WORTH_PAGES;
+    return neverSentPages(ledger) >= AGAIN_PAGES;
+  }
+
+  #stalls(moment: LookMoment): boolean {
+    return moment.nowMs - this.#seenListedMs >= STALLED_MS;
+  }
+
+  #waitingPages(ledger: Ledger): number {
+    let pages = 0;
+    for (const [index, { owed, pages: end }] of ledger.blocks.entries()) {
+      pages += owed.countRange(0, end, { only: this.#presumed?.[index] });
+    }
+    return pages;
+  }
+
+  async #look(helper: GuestHelper, ledger: Ledger, moment: LookMoment): Promise<void> {
+    const matters = moment.firstPassDone || (moment.holding && this.#stalls(moment));
+    const beginMs = performance.now();
+    const bytesBefore = helper.receivedBytes;
+    ledger.beginScan();
+    const answer = await helper.freePages(
+      { source: this.#input.source, minimumOrder: 0, perCpu: true, mostRuns: MOST_RUNS },
+      { timeoutMs: this.#patienceMs, signal: this.#stop.signal },
+    );
+    if (this.#over) return;
+    const tookMs = performance.now() - beginMs;
+    const lists = blockRunsOf(answer.runs, this.#input.pieces);
+    const droppedPages = this.#drop(ledger, lists);
+    if (this.#looks === 0) {
+      this.#patienceMs = Math.min(MOST_PATIENCE_MS, Math.max(LEAST_PATIENCE_MS, PATIENCE * tookMs));
+    }
+    this.#looks += 1;
+    this.#asking = false;
+    this.#nextMs = moment.nowMs + tookMs + LISTING_PAUSE_MS;
+    this.#effects.looked(
+      figuresOf(answer, { tookMs, droppedPages, listBytes: helper.receivedBytes - bytesBefore }),
+    );
+    if (matters || this.#isSettled) {
+      this.#nextMs = moment.nowMs + tookMs + this.#againPauseMs;
+      this.#againPauseMs *= 2;
+      this.#letGo();
+    } else this.#presume(ledger, lists);
+  }
+
+  #drop(ledger: Ledger, lists: readonly BlockRuns[]): number {
+    let pages = 0;
+    for (const { block, runs } of lists) {
+      const index = ledger.blocks.findIndex(({ name }) => name === block);
+      if (index >= 0) pages += ledger.dropFree(index, runsWithin(runs, ledger.blocks[index]!.pages));
+    }
+    return pages;
+  }
+
+  #presume(ledger: Ledger, lists: readonly BlockRuns[]): void {
+    const sets = ledger.blocks.map(({ pages }) => new PageBitmap(pages));
+    for (const { block, runs } of lists) {
+      const index = ledger.blocks.findIndex(({ name }) => name === block);
+      if (index < 0) continue;
+      const within = runsWithin(runs, ledger.blocks[index]!.pages);
+      for (let run = 0; run < within.length; run += 2) {
+        sets[index]!.setRange(within[run]!, within[run]! + within[run + 1]!);
+      }
+    }
+    this.#presumed = sets;
+    this.#effects.defer(sets);
+  }
+
+  #letGo(): void {
+    if (this.#isSettled) return;
+    this.#isSettled = true;
+    this.#presumed = null;
+    this.#effects.defer(null);
+    this.#effects.settled();
+  }
+
+  #giveUp(thrown: unknown): void {
+    if (this.#over) return;
+    this.end();
+    this.#effects.gaveUp(asGodwitError(thrown, "GODWIT_HELPER_ANSWER", { side: "source" }));
+  }
+}
+
+function neverSentPages(ledger: Ledger): number {
+  let pages = 0;
+  for (const { owed, sent, pages: end } of ledger.blocks) pages += owed.countRange(0, end, { except: sent });
+  return pages;
+}
+
+/** QEMU's view of a RAM block may be larger than what of it is used. */
+function runsWithin(runs: Uint32Array, pages: number): Uint32Array {
+  const last = runs.length - 2;
+  if (last < 0 || runs[last]! + runs[last + 1]! <= pages) return runs;
+  const kept: number[] = [];
+  for (let index = 0; index < runs.length; index += 2) {
+    const end = Math.min(pages, runs[index]! + runs[index + 1]!);
+    if (end > runs[index]!) kept.push(runs[index]!, end - runs[index]!);
+  }
+  return Uint32Array.from(kept);
+}
+
+function figuresOf(
+  answer: FreePagesAnswer,
+  more: Pick<FreePageLook, "tookMs" | "droppedPages" | "listBytes">,
+): FreePageLook {
+  const { source, scanMs, lockMs, longestLockMs, runs } = answer;
+  let listedPages = 0;
+  for (let index = 1; index < runs.length; index += 2) listedPages += runs[index]!;
+  return { source, scanMs, lockMs, longestLockMs, listedPages, ...more };
+}
