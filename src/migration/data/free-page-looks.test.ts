@@ -1,0 +1,194 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { encodeFrame } from "../../hints/protocol.ts";
+import {
+  afterHello,
+  answerTo,
+  type Behaviour,
+  FakeHelper,
+  listPayload,
+} from "../../hints/testing/fake-helper.ts";
+import { Ledger } from "../ledger.ts";
+import { type FreePageLook, FreePageLooks, type LookMoment } from "./free-page-looks.ts";
+
+const PAGES = 40_000;
+
+/** A guest's helper, a ledger and what the looks did to the rest of a migration. */
+class Scene implements AsyncDisposable {
+  readonly ledger = Ledger.create([{ name: "ram", pages: PAGES }]);
+  readonly happened: string[] = [];
+  readonly looks: FreePageLooks;
+  readonly helper: FakeHelper;
+  #wake: () => void = () => {};
+
+  private constructor(helper: FakeHelper) {
+    this.helper = helper;
+    const pieces = [{ firstGuestPage: 0, pages: PAGES, block: "ram", firstBlockPage: 0 }];
+    this.looks = new FreePageLooks(
+      { path: helper.path, pieces, source: "any" },
+      {
+        defer: (sets) => this.#say(sets === null ? "defer nothing" : `defer ${sets[0]!.count()}`),
+        looked: (look: FreePageLook) => this.#say(`listed ${look.listedPages} dropped ${look.droppedPages}`),
+        settled: () => this.#say("settled"),
+        gaveUp: (error) => this.#say(error.code),
+      },
+    );
+    this.looks.attach(this.ledger);
+  }
+
+  static async open(behaviour: Behaviour): Promise<Scene> {
+    return new Scene(await FakeHelper.listen(behaviour));
+  }
+
+  #say(what: string): void {
+    this.happened.push(what);
+    this.#wake();
+  }
+
+  /** Ticks like the data process until so much has happened. */
+  async until(count: number, moment: Partial<LookMoment> = {}): Promise<string[]> {
+    while (this.happened.length < count) {
+      this.tick(moment);
+      await new Promise<void>((resolve) => {
+        const timer = setTimeout(resolve, 5);
+        this.#wake = () => {
+          clearTimeout(timer);
+          resolve();
+        };
+      });
+    }
+    return this.happened.splice(0);
+  }
+
+  tick(moment: Partial<LookMoment>): void {
+    const listedPages = this.ledger.listedPages();
+    this.looks.tick({
+      ...{ nowMs: 0, firstPassDone: false, listedPages, starving: false, holding: false },
+      ...moment,
+    });
+  }
+
+  list(from: number, to: number): void {
+    for (let page = from; page < to; page++) this.ledger.list(0, page);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.looks.end();
+    await this.helper[Symbol.asyncDispose]();
+  }
+}
+
+const says = (...runs: number[]) => afterHello((seen) => answerTo(seen, listPayload(runs, 4)));
+
+test("the first look tells which pages wait, the one after the first pass drops them", async () => {
+  await using scene = await Scene.open(says(100, 300));
+  scene.list(0, 150);
+  assert.deepEqual(await scene.until(2), ["listed 300 dropped 50", "defer 300"]);
+  scene.list(150, PAGES);
+  assert.deepEqual(await scene.until(3, { firstPassDone: true }), [
+    "listed 300 dropped 250",
+    "defer nothing",
+    "settled",
+  ]);
+  assert.equal(scene.ledger.freePages(), 300);
+});
+
+test("while QEMU lists there are looks only when nothing else can leave, and not one after the other", async () => {
+  await using scene = await Scene.open(says(0, 20_000));
+  await scene.until(2);
+  scene.list(0, 5_000);
+  for (const moment of [{ nowMs: 5_000 }, { nowMs: 100, starving: true }]) {
+    scene.tick(moment);
+    assert.deepEqual(scene.happened, []);
+  }
+  assert.deepEqual(await scene.until(2, { nowMs: 5_000, starving: true }), [
+    "listed 20000 dropped 5000",
+    "defer 20000",
+  ]);
+});
+
+test("a post-copy that waits for QEMU's listing goes on when that stands still", async () => {
+  await using scene = await Scene.open(says(0, 10));
+  await scene.until(2, { holding: true });
+  scene.list(0, 100);
+  scene.tick({ nowMs: 1_000, holding: true });
+  assert.deepEqual(scene.happened, []);
+  assert.deepEqual(await scene.until(3, { nowMs: 1_200, holding: true }), [
+    "listed 10 dropped 10",
+    "defer nothing",
+    "settled",
+  ]);
+});
+
+test("later looks come while much was never sent, and more and more seldom", async () => {
+  await using scene = await Scene.open(says(0, 10));
+  await scene.until(2);
+  scene.list(0, PAGES);
+  await scene.until(3, { nowMs: 10_000, firstPassDone: true });
+  scene.tick({ nowMs: 11_000, firstPassDone: true });
+  assert.deepEqual(scene.happened, []);
+  assert.deepEqual(await scene.until(1, { nowMs: 13_000, firstPassDone: true }), ["listed 10 dropped 0"]);
+  scene.tick({ nowMs: 15_500, firstPassDone: true });
+  assert.deepEqual(scene.happened, []);
+  await scene.until(1, { nowMs: 18_000, firstPassDone: true });
+  scene.ledger.beginScan();
+  scene.ledger.dropFree(0, Uint32Array.of(0, PAGES));
+  scene.tick({ nowMs: 99_000, firstPassDone: true });
+  assert.deepEqual(scene.happened, []);
+});
+
+const refuses: Behaviour = (seen) => {
+  const payload = Buffer.alloc(8);
+  payload.writeUInt32LE(5, 0);
+  return encodeFrame(0xffff, seen.session, seen.sequence, payload);
+};
+for (const [name, behaviour, code] of [
+  ["refuses", afterHello(refuses), "GODWIT_HELPER_REFUSED"],
+  ["says nonsense", says(7, 0), "GODWIT_HELPER_ANSWER"],
+  ["names pages that it doesn't have", says(PAGES - 1, 2), "GODWIT_HELPER_ANSWER"],
+] as const) {
+  test(`a guest that ${name} ends the looks, and everything is sent`, async () => {
+    await using scene = await Scene.open(behaviour);
+    scene.list(0, 100);
+    assert.deepEqual(await scene.until(3), ["defer nothing", "settled", code]);
+    assert.equal(scene.ledger.owedPages(), 100);
+    assert.ok(scene.looks.isOver);
+  });
+}
+
+test("a guest that falls silent with the second look holds nothing back for long", async () => {
+  let asked = 0;
+  const behaviour = afterHello((seen) => {
+    asked += 1;
+    return asked === 1 ? answerTo(seen, listPayload([0, 50], 4)) : null;
+  });
+  await using scene = await Scene.open(behaviour);
+  await scene.until(2);
+  scene.list(0, 100);
+  assert.deepEqual(await scene.until(3, { firstPassDone: true }), [
+    "defer nothing",
+    "settled",
+    "GODWIT_HELPER_SILENT",
+  ]);
+  assert.equal(scene.ledger.owedPages(), 100);
+});
+
+test("an answer that comes after the end changes nothing", async () => {
+  let answer = () => {};
+  const behaviour = afterHello((seen, socket) => {
+    answer = () => socket.write(answerTo(seen, listPayload([0, 50], 4)));
+    return null;
+  });
+  await using scene = await Scene.open(behaviour);
+  scene.list(0, 100);
+  const asked = answer;
+  while (answer === asked) {
+    scene.tick({});
+    await new Promise((resolve) => setTimeout(resolve, 2));
+  }
+  scene.looks.end();
+  answer();
+  await new Promise((resolve) => setTimeout(resolve, 20));
+  assert.deepEqual(scene.happened, ["defer nothing", "settled"]);
+  assert.equal(scene.ledger.owedPages(), 100);
+});
