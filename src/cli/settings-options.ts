@@ -8,6 +8,7 @@ import {
   type MigrationSettings,
   migrationSettingsSchema,
   strategyNames,
+  workingSetNames,
 } from "../migration/settings.ts";
 
 /** The options of a migration as commander gives them. */
@@ -19,6 +20,7 @@ export interface SettingsOptions {
   readonly contents?: string;
   readonly connections?: string;
   readonly freePages?: string;
+  readonly workingSet?: string;
   readonly bubble?: string;
 }
 
@@ -42,6 +44,12 @@ export function withSettings(command: Command): Command {
         "where to learn the guest's free pages, which stay behind (default: the machine file's)",
       ).choices(freePagesNames),
     )
+    .addOption(
+      new Option(
+        "--working-set <choice>",
+        "whether pages that the guest works with go first (default auto)",
+      ).choices(workingSetNames),
+    )
     .option("--connections <count>", "bulk connections (default 2)")
     .option("--bubble <pages>", "pages that go with one that the resumed guest waits for (default: adapts)");
 }
@@ -51,13 +59,23 @@ export function withSettings(command: Command): Command {
  * @throws GodwitError `GODWIT_USAGE`, `GODWIT_BAD_QUANTITY`
  */
 export function settingsOf(options: SettingsOptions): MigrationSettings {
-  const { strategy, bandwidth, downtimeLimit, compression, contents, connections, bubble, freePages } =
-    options;
+  const {
+    strategy,
+    bandwidth,
+    downtimeLimit,
+    compression,
+    contents,
+    connections,
+    bubble,
+    freePages,
+    workingSet,
+  } = options;
   const settings = migrationSettingsSchema.safeParse({
     strategy,
     compression,
     contents,
     freePages,
+    workingSet,
     bandwidthBytesPerSecond: bandwidth === undefined ? undefined : parseBytesPerSecond(bandwidth),
     downtimeLimitMs: downtimeLimit === undefined ? undefined : parseMilliseconds(downtimeLimit),
     bubblePages: bubble === undefined ? undefined : Number(bubble),

@@ -113,7 +113,7 @@ const lies: Readonly<Record<string, Behaviour>> = {
   "the answer to another sequence": (seen) =>
     encodeFrame(0x8002, seen.session, seen.sequence + 1, listPayload([], 4)),
   "another session's frame": (seen) =>
-    encodeFrame(0x8002, seen.session ^ 1, seen.sequence, listPayload([], 4)),
+    encodeFrame(0x8002, (seen.session ^ 1) >>> 0, seen.sequence, listPayload([], 4)),
   "a payload of four gigabytes": (seen) => {
     const frame = answerTo(seen, Buffer.alloc(8));
     frame.writeUInt32LE(0xffff_ffff, 16);

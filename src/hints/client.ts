@@ -1,7 +1,7 @@
 import { randomInt } from "node:crypto";
 import { connect, type Socket } from "node:net";
 import { asGodwitError, GodwitError } from "../base/errors.ts";
-import { type WaitOptions, waiting } from "../base/waiting.ts";
+import { abortError, type WaitOptions, waiting } from "../base/waiting.ts";
 import { FrameReader } from "./frame-reader.ts";
 import {
   badAnswer,
@@ -45,7 +45,7 @@ interface Pending {
  * answer that was checked, or with a typed error, after which the connection is of no more use and closed. Only an
  * error that the helper itself gave (`GODWIT_HELPER_REFUSED`) leaves it open.
  *
- * One request at a time.
+ * Requests go one at a time, in the order of the calls; the time of each begins with its turn.
  */
 export class GuestHelper {
   readonly hello: HelperHello;
@@ -123,6 +123,7 @@ class Link {
   readonly #reader = new FrameReader(this.#session);
   #sequence = 0;
   #pending: Pending | null = null;
+  #turn: Promise<unknown> = Promise.resolve();
   #ended: GodwitError | null = null;
   receivedBytes = 0;
 
@@ -151,14 +152,25 @@ class Link {
     return this.#ended === null;
   }
 
-  async ask<Answer>(
+  ask<Answer>(
+    request: RequestName,
+    payload: Buffer,
+    decode: (payload: Buffer) => Answer,
+    options: AskOptions,
+  ): Promise<Answer> {
+    const answer = this.#turn.then(() => this.#ask(request, payload, decode, options));
+    this.#turn = answer.catch(() => {});
+    return answer;
+  }
+
+  async #ask<Answer>(
     request: RequestName,
     payload: Buffer,
     decode: (payload: Buffer) => Answer,
     options: AskOptions,
   ): Promise<Answer> {
     if (this.#ended !== null) throw this.#ended;
-    if (this.#pending !== null) throw new GodwitError("GODWIT_HELPER_ANSWER", "one request at a time");
+    if (options.signal?.aborted === true) throw abortError(options.signal);
     this.#sequence += 1;
     const sequence = this.#sequence;
     const answer = new Promise<Frame>((resolve, reject) => {

@@ -6,6 +6,7 @@ import {
   contentSourceNames,
   freePagesNames,
   strategyNames,
+  workingSetNames,
 } from "../migration/settings.ts";
 
 /** Who moves the guest: Godwit's agents, or stock QEMU to stock QEMU as the baseline. */
@@ -41,6 +42,7 @@ export interface LabSettings {
   readonly compression: (typeof compressionNames)[number];
   readonly contents: (typeof contentSourceNames)[number];
   readonly freePages: (typeof freePagesNames)[number];
+  readonly workingSet: (typeof workingSetNames)[number];
   readonly bandwidthBytesPerSecond: number | null;
   /** Pages that go with one that the guest waits for; null: Godwit adapts it. */
   readonly bubblePages: number | null;
@@ -71,6 +73,7 @@ const textSchema = z.object({
   compression: z.enum(compressionNames).default("auto"),
   contents: z.enum(contentSourceNames).default("auto"),
   freePages: z.enum(freePagesNames).default("auto"),
+  workingSet: z.enum(workingSetNames).default("auto"),
   bandwidth: z.string().optional(),
   bubble: z.coerce.number().int().min(1).max(256).optional(),
   hosts: z.enum(["namespaces", "loopback"]).optional(),
@@ -118,6 +121,7 @@ export function readLabSettings(text: LabSettingsText): LabSettings {
     compression: data.compression,
     contents: data.contents,
     freePages: data.freePages,
+    workingSet: data.workingSet,
     bubblePages: data.bubble ?? null,
     bandwidthBytesPerSecond: data.bandwidth === undefined ? null : parseBytesPerSecond(data.bandwidth),
     roundTrips: data.roundTrips,

@@ -127,6 +127,7 @@ async function startEngine(
     compression,
     contents,
     freePages,
+    workingSet,
     bandwidthBytesPerSecond,
     bubblePages,
   } = settings;
@@ -135,7 +136,7 @@ async function startEngine(
     agents,
     machineFile: labMachineFile(hosts, machine),
     settings: {
-      ...{ strategy: strategy as "pre-copy", downtimeLimitMs, compression, contents, freePages },
+      ...{ strategy: strategy as "pre-copy", downtimeLimitMs, compression, contents, freePages, workingSet },
       ...(bandwidthBytesPerSecond === null ? {} : { bandwidthBytesPerSecond }),
       ...(bubblePages === null ? {} : { bubblePages }),
     },

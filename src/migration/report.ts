@@ -102,6 +102,23 @@ export const reportSchema = z.object({
       stalledMs: z.number(),
       /** From the resume until the destination lacked nothing. */
       remainderMs: z.number(),
+      /** The guest's working set, by its own word; null when it was not asked or did not say. */
+      workingSet: z
+        .object({
+          /** Touched in any of the looks; of these, touched in each of the last two. */
+          pages: z.number().int(),
+          steadyPages: z.number().int(),
+          looks: z.number().int(),
+          /** Looks until the set no longer changed; null when it did to the end. */
+          settledAfterLooks: z.number().int().nullable(),
+          /** That the looks took in the guest, together. */
+          scanMs: z.number(),
+          /** Of its pages that were lacking at the resume, the share that was asked for. */
+          precision: z.number().nullable(),
+          /** Of the pages that were asked for, the share that is in it. */
+          recall: z.number().nullable(),
+        })
+        .nullable(),
     })
     .nullable(),
   /** Dirty syncs of QEMU that the migration saw. */

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { GuestHelper } from "../../hints/index.ts";
 import { encodeFrame } from "../../hints/protocol.ts";
 import {
   afterHello,
@@ -9,6 +10,7 @@ import {
   listPayload,
 } from "../../hints/testing/fake-helper.ts";
 import { Ledger } from "../ledger.ts";
+import { Scheduler } from "../scheduler.ts";
 import { type FreePageLook, FreePageLooks, type LookMoment } from "./free-page-looks.ts";
 
 const PAGES = 40_000;
@@ -19,13 +21,16 @@ class Scene implements AsyncDisposable {
   readonly happened: string[] = [];
   readonly looks: FreePageLooks;
   readonly helper: FakeHelper;
+  readonly #connected: Promise<GuestHelper>;
   #wake: () => void = () => {};
 
   private constructor(helper: FakeHelper) {
     this.helper = helper;
     const pieces = [{ firstGuestPage: 0, pages: PAGES, block: "ram", firstBlockPage: 0 }];
+    this.#connected = GuestHelper.connect(helper.path, PAGES);
     this.looks = new FreePageLooks(
-      { path: helper.path, pieces, source: "any" },
+      this.#connected,
+      { pieces, source: "any" },
       {
         defer: (sets) => this.#say(sets === null ? "defer nothing" : `defer ${sets[0]!.count()}`),
         looked: (look: FreePageLook) => this.#say(`listed ${look.listedPages} dropped ${look.droppedPages}`),
@@ -74,6 +79,7 @@ class Scene implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     this.looks.end();
+    (await this.#connected).close();
     await this.helper[Symbol.asyncDispose]();
   }
 }
@@ -105,6 +111,29 @@ test("while QEMU lists there are looks only when nothing else can leave, and not
     "listed 20000 dropped 5000",
     "defer 20000",
   ]);
+});
+
+test("a QEMU that is held until pages leave is looked for however few wait, and never waits in vain", async () => {
+  await using scene = await Scene.open(says(0, 100));
+  await scene.until(2);
+  scene.list(0, 60);
+  scene.tick({ nowMs: 1_000 });
+  assert.deepEqual(await scene.until(2, { nowMs: 2_000, starving: true }), [
+    "listed 100 dropped 60",
+    "defer 100",
+  ]);
+  assert.deepEqual(await scene.until(3, { nowMs: 4_000, starving: true }), [
+    "listed 100 dropped 0",
+    "defer nothing",
+    "settled",
+  ]);
+});
+
+test("what was sent once does not wait, since it can't be left out any more", async () => {
+  await using scene = await Scene.open(says(0, 100));
+  scene.list(0, 10);
+  new Scheduler(scene.ledger, 1, "ascending").take(0);
+  assert.deepEqual(await scene.until(2), ["listed 100 dropped 0", "defer 90"]);
 });
 
 test("a post-copy that waits for QEMU's listing goes on when that stands still", async () => {

@@ -4,9 +4,8 @@ import {
   blockRunsOf,
   type FreePagesAnswer,
   type FreePagesRequest,
-  GuestHelper,
+  type GuestHelper,
   type GuestMemoryPiece,
-  guestPageCount,
 } from "../../hints/index.ts";
 import { PageBitmap } from "../../pages/index.ts";
 import type { Ledger } from "../ledger.ts";
@@ -39,7 +38,10 @@ export interface HintsInput {
   /** The unix socket of the helper's channel. */
   readonly path: string;
   readonly pieces: readonly GuestMemoryPiece[];
-  readonly source: FreePagesRequest["source"];
+  /** Who shall list free pages; null: nobody. */
+  readonly freePages: FreePagesRequest["source"] | null;
+  /** Whether to look which pages the guest works with. */
+  readonly workingSet: boolean;
 }
 
 /** One look, for the report. Times in milliseconds. */
@@ -89,7 +91,8 @@ export interface LookEffects {
  * A guest that is silent or says nonsense ends the looks and nothing else.
  */
 export class FreePageLooks {
-  readonly #input: HintsInput;
+  readonly #source: FreePagesRequest["source"];
+  readonly #pieces: readonly GuestMemoryPiece[];
   readonly #effects: LookEffects;
   readonly #stop = new AbortController();
   #helper: GuestHelper | null = null;
@@ -105,13 +108,17 @@ export class FreePageLooks {
   #seenListedPages = 0;
   #seenListedMs = 0;
 
-  constructor(input: HintsInput, effects: LookEffects) {
-    this.#input = input;
+  constructor(
+    helper: Promise<GuestHelper>,
+    asked: { readonly source: FreePagesRequest["source"]; readonly pieces: readonly GuestMemoryPiece[] },
+    effects: LookEffects,
+  ) {
+    this.#source = asked.source;
+    this.#pieces = asked.pieces;
     this.#effects = effects;
-    GuestHelper.connect(input.path, guestPageCount(input.pieces), { signal: this.#stop.signal }).then(
-      (helper) => {
-        if (this.#over) helper.close();
-        else this.#helper = helper;
+    helper.then(
+      (connected) => {
+        this.#helper = connected;
       },
       (error: unknown) => this.#giveUp(error),
     );
@@ -145,7 +152,6 @@ export class FreePageLooks {
     if (this.#over) return;
     this.#over = true;
     this.#stop.abort();
-    this.#helper?.close();
     this.#letGo();
   }
 
@@ -153,7 +159,9 @@ export class FreePageLooks {
     if (this.#looks === 0) return true;
     if (!this.#isSettled && (moment.firstPassDone || (moment.holding && this.#stalls(moment)))) return true;
     if (moment.nowMs < this.#nextMs) return false;
-    if (!this.#isSettled) return moment.starving && this.#waitingPages(ledger) >= WORTH_PAGES;
+    if (!this.#isSettled) {
+      return moment.starving && (this.#stalls(moment) || this.#waitingPages(ledger) >= WORTH_PAGES);
+    }
     return neverSentPages(ledger) >= AGAIN_PAGES;
   }
 
@@ -175,12 +183,12 @@ export class FreePageLooks {
     const bytesBefore = helper.receivedBytes;
     ledger.beginScan();
     const answer = await helper.freePages(
-      { source: this.#input.source, minimumOrder: 0, perCpu: true, mostRuns: MOST_RUNS },
+      { source: this.#source, minimumOrder: 0, perCpu: true, mostRuns: MOST_RUNS },
       { timeoutMs: this.#patienceMs, signal: this.#stop.signal },
     );
     if (this.#over) return;
     const tookMs = performance.now() - beginMs;
-    const lists = blockRunsOf(answer.runs, this.#input.pieces);
+    const lists = blockRunsOf(answer.runs, this.#pieces);
     const droppedPages = this.#drop(ledger, lists);
     if (this.#looks === 0) {
       this.#patienceMs = Math.min(MOST_PATIENCE_MS, Math.max(LEAST_PATIENCE_MS, PATIENCE * tookMs));
@@ -191,7 +199,9 @@ export class FreePageLooks {
     this.#effects.looked(
       figuresOf(answer, { tookMs, droppedPages, listBytes: helper.receivedBytes - bytesBefore }),
     );
-    if (matters || this.#isSettled) {
+    // Where QEMU waits for pages that wait for a look that brings nothing, nothing would ever leave again.
+    const isInVain = moment.starving && this.#stalls(moment) && droppedPages === 0;
+    if (matters || isInVain || this.#isSettled) {
       this.#nextMs = moment.nowMs + tookMs + this.#againPauseMs;
       this.#againPauseMs *= 2;
       this.#letGo();
@@ -215,6 +225,11 @@ export class FreePageLooks {
       const within = runsWithin(runs, ledger.blocks[index]!.pages);
       for (let run = 0; run < within.length; run += 2) {
         sets[index]!.setRange(within[run]!, within[run]! + within[run + 1]!);
+      }
+      // What was sent once can't be left out any more, and has nothing to wait for.
+      const { sent, pages } = ledger.blocks[index]!;
+      for (let page = sent.next(0); page >= 0; page = page + 1 < pages ? sent.next(page + 1) : -1) {
+        sets[index]!.clear(page);
       }
     }
     this.#presumed = sets;

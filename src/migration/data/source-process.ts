@@ -1,5 +1,7 @@
 import type { Worker } from "node:worker_threads";
 import { asGodwitError, type ErrorRecord } from "../../base/errors.ts";
+import { GuestHelper, guestPageCount } from "../../hints/index.ts";
+import type { PageBitmap } from "../../pages/index.ts";
 import { Pacer } from "../../wire/bulk/pacer.ts";
 import { Ledger } from "../ledger.ts";
 import { Push } from "../push.ts";
@@ -20,8 +22,11 @@ import type {
   SourceCommand,
   SourceCounters,
   SourceNotice,
+  WorkingSetReport,
 } from "./source-protocol.ts";
 import { startThread } from "./threads.ts";
+import { WorkingSetLooks } from "./working-set.ts";
+import { lackingOf, worthOf } from "./working-set-worth.ts";
 
 type Start = Extract<SourceCommand, { type: "start" }>;
 
@@ -76,11 +81,19 @@ class SourceProcess {
   #late = false;
   #stopPermitted = false;
   #starving = false;
+  readonly #helper: Promise<GuestHelper> | null;
   readonly #looks: FreePageLooks | null;
+  readonly #workingSet: WorkingSetLooks | null;
+  #lacking: readonly PageBitmap[] = [];
 
   constructor(start: Start) {
     this.#start = start;
-    this.#looks = start.hints === null ? null : this.#startLooks(start.hints);
+    const { hints } = start;
+    this.#helper = hints === null ? null : GuestHelper.connect(hints.path, guestPageCount(hints.pieces));
+    // Who asks it hears why it isn't there.
+    this.#helper?.catch(() => {});
+    this.#looks = this.#startLooks();
+    this.#workingSet = hints?.workingSet ? new WorkingSetLooks(this.#helper!, hints.pieces) : null;
     this.#gate.setGatePages(start.gatePages);
     this.#pacer.setRate(start.bandwidthBytesPerSecond);
     if (start.gatePages === GATE_OPEN) this.#permitStop();
@@ -121,20 +134,26 @@ class SourceProcess {
     else if (command.type === "set-bandwidth") this.#pacer.setRate(command.bytesPerSecond);
   }
 
-  #startLooks(hints: NonNullable<Start["hints"]>): FreePageLooks {
-    return new FreePageLooks(hints, {
-      defer: (sets) => {
-        this.#scheduler?.defer(sets);
-        this.#pumpSoon();
+  #startLooks(): FreePageLooks | null {
+    const { hints } = this.#start;
+    if (hints === null || hints.freePages === null) return null;
+    return new FreePageLooks(
+      this.#helper!,
+      { source: hints.freePages, pieces: hints.pieces },
+      {
+        defer: (sets) => {
+          this.#scheduler?.defer(sets);
+          this.#pumpSoon();
+        },
+        looked: (look) => {
+          tell({ type: "looked", look });
+          this.#gate.drained();
+          this.#pumpSoon();
+        },
+        settled: () => tell({ type: "looks-settled" }),
+        gaveUp: (error) => tell({ type: "looks-gave-up", error: error.toJSON() }),
       },
-      looked: (look) => {
-        tell({ type: "looked", look });
-        this.#gate.drained();
-        this.#pumpSoon();
-      },
-      settled: () => tell({ type: "looks-settled" }),
-      gaveUp: (error) => tell({ type: "looks-gave-up", error: error.toJSON() }),
-    });
+    );
   }
 
   /** What a look changed may be all that there was to wait for. */
@@ -203,8 +222,18 @@ class SourceProcess {
     } else fail(notice.error);
   }
 
-  #startPush(): void {
+  /** The guest stands still, or its pages go in another order: it is asked nothing more. */
+  #endHints(): void {
     this.#looks?.end();
+    this.#workingSet?.end();
+    this.#helper?.then(
+      (helper) => helper.close(),
+      () => {},
+    );
+  }
+
+  #startPush(): void {
+    this.#endHints();
     this.#dealing = "push";
     this.#push = new Push(this.#ledger!);
     // What is under way on the link stands before an answer to a fault, so it must be little.
@@ -215,10 +244,12 @@ class SourceProcess {
 
   /** The guest stands and everything is listed: what goes before it may resume. */
   #chooseResumeSet(learned: Uint32Array): void {
-    this.#looks?.end();
-    const { bitmaps, pages } = resumeSetOf(this.#ledger!, learned, (block) =>
-      this.#start.memory.some((source) => source.block === this.#blocks[block]!.name),
-    );
+    this.#endHints();
+    const readable = (block: number) =>
+      this.#start.memory.some((source) => source.block === this.#blocks[block]!.name);
+    const workingSet = this.#workingSet?.set ?? null;
+    const { bitmaps, pages } = resumeSetOf(this.#ledger!, learned, readable, workingSet);
+    if (workingSet !== null) this.#lacking = lackingOf(this.#ledger!, workingSet, bitmaps);
     this.#resumeSetPages = pages;
     this.#scheduler!.restrictTo(bitmaps);
     this.#dealing = "resume-set";
@@ -243,7 +274,7 @@ class SourceProcess {
       tell({ type: "device-state", bytes: notice.bytes, atEpochMs: notice.atEpochMs });
     } else if (notice.type === "ended") {
       this.#feedEnded = true;
-      this.#looks?.end();
+      this.#endHints();
       this.#pump();
     } else fail(notice.error);
   }
@@ -308,7 +339,14 @@ class SourceProcess {
   #remainderComplete(bubblePages: number, learned: readonly number[]): void {
     this.#tellCounters();
     const totals = [...this.#senders.map((sender) => sender.totals!), this.#fault!.totals!];
-    tell({ type: "remainder-complete", totals, bubblePages, learned });
+    tell({ type: "remainder-complete", totals, bubblePages, learned, workingSet: this.#workingSetReport() });
+  }
+
+  #workingSetReport(): WorkingSetReport | null {
+    const set = this.#workingSet?.set ?? null;
+    const figures = this.#workingSet?.figures ?? null;
+    if (set === null || figures === null || this.#lacking.length === 0) return null;
+    return { ...figures, ...worthOf(this.#ledger!, set, this.#lacking) };
   }
 
   #tellFault(task: FaultTask): void {

@@ -3,6 +3,8 @@ import type { MemorySource } from "../../qemu/memory-source.ts";
 import type { Credentials } from "../../wire/index.ts";
 import type { PageOrder } from "../scheduler.ts";
 import type { FreePageLook, HintsInput } from "./free-page-looks.ts";
+import type { WorkingSetFigures } from "./working-set.ts";
+import type { WorkingSetWorth } from "./working-set-worth.ts";
 
 /** A RAM block as the head of QEMU's stream announces it. */
 export interface HeadBlock {
@@ -77,6 +79,8 @@ export type SourceNotice =
       readonly totals: readonly ConnectionTotals[];
       readonly bubblePages: number;
       readonly learned: readonly number[];
+      /** What was known of the guest's working set, and what that was worth; null where nothing was. */
+      readonly workingSet: WorkingSetReport | null;
     }
   /** The guest was asked for its free pages. */
   | { readonly type: "looked"; readonly look: FreePageLook }
@@ -84,6 +88,9 @@ export type SourceNotice =
   | { readonly type: "looks-settled" }
   | { readonly type: "looks-gave-up"; readonly error: ErrorRecord }
   | { readonly type: "failed"; readonly error: ErrorRecord };
+
+/** The guest's working set in figures. */
+export type WorkingSetReport = WorkingSetFigures & WorkingSetWorth;
 
 /** The ledger and the wire at a moment, told about twenty times a second. */
 export interface SourceCounters {

@@ -7,14 +7,15 @@ import type { SourceRun } from "./run.ts";
 const PAGE_BYTES = 4096;
 
 /**
- * How the guest can be asked for its free pages in this migration, or null: it has no channel for that, it shall not be
- * asked, or it stands still from the beginning and can't answer. Whatever goes wrong here costs the saving only.
+ * How the guest can be asked for its free pages and its working set in this migration, or null: it has no channel for
+ * that, it shall not be asked, or it stands still from the beginning and can't answer. Whatever goes wrong here costs the saving only.
  */
 export async function surveyHints(run: SourceRun): Promise<HintsInput | null> {
   const { machine, settings } = run.options;
   const wanted = settings.freePages ?? machine.machine.freePages;
+  const workingSet = settings.workingSet === "auto" && run.strategy.postcopy;
   if (
-    wanted === "off" ||
+    (wanted === "off" && !workingSet) ||
     settings.contents === "stream" ||
     !machine.machine.channels.some(({ name }) => name === HELPER_CHANNEL)
   )
@@ -32,7 +33,8 @@ export async function surveyHints(run: SourceRun): Promise<HintsInput | null> {
       block,
       firstBlockPage: blockOffset / PAGE_BYTES,
     }));
-    return { path: machine.channelPath(HELPER_CHANNEL), pieces, source: wanted === "auto" ? "any" : wanted };
+    const freePages = wanted === "off" ? null : wanted === "auto" ? ("any" as const) : wanted;
+    return { path: machine.channelPath(HELPER_CHANNEL), pieces, freePages, workingSet };
   } catch (thrown) {
     run.signal.throwIfAborted();
     const { message } = asGodwitError(thrown, "GODWIT_HELPER_UNREACHABLE");

@@ -28,6 +28,7 @@ const noPostcopy = {
   p99Us: 0,
   stalledMs: 0,
   remainderMs: 0,
+  workingSet: null,
 };
 
 /** The event log gets a progress line this often: smooth for the eye, some 1 KB a second. */
@@ -117,7 +118,7 @@ async function stopForPostcopy(run: SourceRun, stopped: AbortSignal): Promise<vo
   run.carrier.send({ type: "hold-pages" });
   run.carrier.send({ type: "resume-set", learned: run.learned });
   // A guest that stands still can't tell its free pages, and those of a first pass are told when it is over.
-  if (run.hints !== null) {
+  if (run.hints !== null && run.hints.freePages !== null) {
     await run.carrier.looksSettled(AbortSignal.any([run.signal, stopped])).catch(() => {});
     run.signal.throwIfAborted();
     if (stopped.aborted) return;
