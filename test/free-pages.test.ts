@@ -35,9 +35,10 @@ const variants: Readonly<Record<string, readonly MigrationSettingsInput[]>> = {
     { strategy: "pre-copy" },
     { strategy: "post-copy" },
     { strategy: "hybrid", freePages: "kpageflags" },
+    { strategy: "stop-and-copy" },
     { strategy: "auto", freePages: "off" },
   ],
-  "7.2": [{ strategy: "pre-copy" }, { strategy: "post-copy" }],
+  "7.2": [{ strategy: "pre-copy" }, { strategy: "post-copy" }, { strategy: "stop-and-copy" }],
 };
 
 for (const version of qemuVersions()) {

@@ -116,6 +116,7 @@ test("migrate passes its settings on and prints lines in a pipe", async (context
     compression: "zstd",
     contents: "stream",
     workingSet: "auto",
+    dropCache: false,
     bulkConnections: 2,
   });
   fake.progress(400);

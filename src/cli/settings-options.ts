@@ -21,6 +21,7 @@ export interface SettingsOptions {
   readonly connections?: string;
   readonly freePages?: string;
   readonly workingSet?: string;
+  readonly dropCache?: boolean;
   readonly bubble?: string;
 }
 
@@ -50,6 +51,7 @@ export function withSettings(command: Command): Command {
         "whether pages that the guest works with go first (default auto)",
       ).choices(workingSetNames),
     )
+    .option("--drop-cache", "have the guest drop clean page cache first")
     .option("--connections <count>", "bulk connections (default 2)")
     .option("--bubble <pages>", "pages that go with one that the resumed guest waits for (default: adapts)");
 }
@@ -69,6 +71,7 @@ export function settingsOf(options: SettingsOptions): MigrationSettings {
     bubble,
     freePages,
     workingSet,
+    dropCache,
   } = options;
   const settings = migrationSettingsSchema.safeParse({
     strategy,
@@ -76,6 +79,7 @@ export function settingsOf(options: SettingsOptions): MigrationSettings {
     contents,
     freePages,
     workingSet,
+    dropCache,
     bandwidthBytesPerSecond: bandwidth === undefined ? undefined : parseBytesPerSecond(bandwidth),
     downtimeLimitMs: downtimeLimit === undefined ? undefined : parseMilliseconds(downtimeLimit),
     bubblePages: bubble === undefined ? undefined : Number(bubble),

@@ -43,6 +43,8 @@ export interface LabSettings {
   readonly contents: (typeof contentSourceNames)[number];
   readonly freePages: (typeof freePagesNames)[number];
   readonly workingSet: (typeof workingSetNames)[number];
+  /** The guest drops clean page cache first. */
+  readonly dropCache: boolean;
   readonly bandwidthBytesPerSecond: number | null;
   /** Pages that go with one that the guest waits for; null: Godwit adapts it. */
   readonly bubblePages: number | null;
@@ -74,6 +76,7 @@ const textSchema = z.object({
   contents: z.enum(contentSourceNames).default("auto"),
   freePages: z.enum(freePagesNames).default("auto"),
   workingSet: z.enum(workingSetNames).default("auto"),
+  dropCache: z.boolean().default(false),
   bandwidth: z.string().optional(),
   bubble: z.coerce.number().int().min(1).max(256).optional(),
   hosts: z.enum(["namespaces", "loopback"]).optional(),
@@ -122,6 +125,7 @@ export function readLabSettings(text: LabSettingsText): LabSettings {
     contents: data.contents,
     freePages: data.freePages,
     workingSet: data.workingSet,
+    dropCache: data.dropCache,
     bubblePages: data.bubble ?? null,
     bandwidthBytesPerSecond: data.bandwidth === undefined ? null : parseBytesPerSecond(data.bandwidth),
     roundTrips: data.roundTrips,

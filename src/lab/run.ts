@@ -128,6 +128,7 @@ async function startEngine(
     contents,
     freePages,
     workingSet,
+    dropCache,
     bandwidthBytesPerSecond,
     bubblePages,
   } = settings;
@@ -136,7 +137,8 @@ async function startEngine(
     agents,
     machineFile: labMachineFile(hosts, machine),
     settings: {
-      ...{ strategy: strategy as "pre-copy", downtimeLimitMs, compression, contents, freePages, workingSet },
+      ...{ strategy: strategy as "pre-copy", downtimeLimitMs, compression, contents },
+      ...{ freePages, workingSet, dropCache },
       ...(bandwidthBytesPerSecond === null ? {} : { bandwidthBytesPerSecond }),
       ...(bubblePages === null ? {} : { bubblePages }),
     },

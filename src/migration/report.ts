@@ -78,6 +78,15 @@ export const reportSchema = z.object({
           listBytes: z.number().int(),
         }),
       ),
+      /** Page cache that the guest dropped before the first look; null when it was not to. */
+      droppedCache: z
+        .object({
+          bytes: z.number().int(),
+          tookMs: z.number(),
+          /** False: the time for it was over before the guest was done. */
+          finished: z.boolean(),
+        })
+        .nullable(),
       /** With a lock held, all looks together. */
       lockMs: z.number(),
       listBytes: z.number().int(),

@@ -26,6 +26,8 @@ export const migrationSettingsSchema = z.object({
   contents: z.enum(contentSourceNames).default("auto"),
   /** Absent: as the machine file says. */
   freePages: z.enum(freePagesNames).optional(),
+  /** Whether the guest drops clean page cache first, so that it is free; its programs read from disk again then. */
+  dropCache: z.boolean().default(false),
   /** Whether a guest that may resume early is asked which pages it works with, to send these first. */
   workingSet: z.enum(workingSetNames).default("auto"),
   /** Pages that go with one that the guest waits for; absent: it adapts to what pays. */

@@ -24,16 +24,17 @@ class Scene implements AsyncDisposable {
   readonly #connected: Promise<GuestHelper>;
   #wake: () => void = () => {};
 
-  private constructor(helper: FakeHelper) {
+  private constructor(helper: FakeHelper, dropCache: boolean) {
     this.helper = helper;
     const pieces = [{ firstGuestPage: 0, pages: PAGES, block: "ram", firstBlockPage: 0 }];
     this.#connected = GuestHelper.connect(helper.path, PAGES);
     this.looks = new FreePageLooks(
       this.#connected,
-      { pieces, source: "any" },
+      { pieces, source: "any", dropCache },
       {
         defer: (sets) => this.#say(sets === null ? "defer nothing" : `defer ${sets[0]!.count()}`),
         looked: (look: FreePageLook) => this.#say(`listed ${look.listedPages} dropped ${look.droppedPages}`),
+        cacheDropped: ({ bytes, finished }) => this.#say(`cache ${bytes} ${finished}`),
         settled: () => this.#say("settled"),
         gaveUp: (error) => this.#say(error.code),
       },
@@ -41,8 +42,8 @@ class Scene implements AsyncDisposable {
     this.looks.attach(this.ledger);
   }
 
-  static async open(behaviour: Behaviour): Promise<Scene> {
-    return new Scene(await FakeHelper.listen(behaviour));
+  static async open(behaviour: Behaviour, dropCache = false): Promise<Scene> {
+    return new Scene(await FakeHelper.listen(behaviour), dropCache);
   }
 
   #say(what: string): void {
@@ -127,6 +128,33 @@ test("a QEMU that is held until pages leave is looked for however few wait, and 
     "defer nothing",
     "settled",
   ]);
+});
+
+test("a guest that shall drop its cache does so before the first look, and only then", async () => {
+  const cache = Buffer.alloc(32);
+  cache.writeUInt32LE(1, 0);
+  cache.writeBigUInt64LE(100n, 8);
+  cache.writeBigUInt64LE(40n, 16);
+  const asked: number[] = [];
+  const behaviour = afterHello((seen) => {
+    asked.push(seen.type);
+    return answerTo(seen, seen.type === 4 ? cache : listPayload([0, 10], 4));
+  });
+  await using scene = await Scene.open(behaviour, true);
+  assert.deepEqual(await scene.until(3), [`cache ${60 * 1024} true`, "listed 10 dropped 0", "defer 10"]);
+  await scene.until(3, { firstPassDone: true });
+  assert.deepEqual(asked, [4, 2, 2]);
+});
+
+test("a guest that is to stop waits for a helper only if that has said hello", async () => {
+  await using scene = await Scene.open(says(0, 10));
+  scene.looks.expectStop();
+  assert.deepEqual(scene.happened, ["defer nothing", "settled", "GODWIT_HELPER_SILENT"]);
+
+  await using other = await Scene.open(says(0, 10));
+  await other.until(2);
+  other.looks.expectStop();
+  assert.equal(other.looks.isOver, false);
 });
 
 test("what was sent once does not wait, since it can't be left out any more", async () => {

@@ -1,4 +1,4 @@
-import { asGodwitError, type GodwitError } from "../../base/errors.ts";
+import { asGodwitError, GodwitError } from "../../base/errors.ts";
 import {
   type BlockRuns,
   blockRunsOf,
@@ -30,6 +30,9 @@ const STALLED_MS = 200;
 /** Pages that were never sent and make a further look pay, 64 MiB: half a second at 1 Gbit/s. */
 const AGAIN_PAGES = 16_384;
 
+/** How long a guest may drop page cache before it is asked for free pages all the same. */
+const DROP_CACHE_MS = 1_000;
+
 /** Before the first further look; doubled for each. */
 const AGAIN_PAUSE_MS = 2_000;
 
@@ -40,6 +43,8 @@ export interface HintsInput {
   readonly pieces: readonly GuestMemoryPiece[];
   /** Who shall list free pages; null: nobody. */
   readonly freePages: FreePagesRequest["source"] | null;
+  /** Whether the guest shall first drop page cache that is on its disks, too. */
+  readonly dropCache: boolean;
   /** Whether to look which pages the guest works with. */
   readonly workingSet: boolean;
 }
@@ -71,11 +76,20 @@ export interface LookMoment {
   readonly holding: boolean;
 }
 
+/** What the guest dropped of its page cache before the first look. */
+export interface DroppedCache {
+  readonly bytes: number;
+  readonly tookMs: number;
+  /** False: the time was over before the guest was done. */
+  readonly finished: boolean;
+}
+
 /** What the looks do to the rest. */
 export interface LookEffects {
   /** These pages, one set a RAM block, are presumably free and wait; null: no longer. */
   readonly defer: (sets: readonly PageBitmap[] | null) => void;
   readonly looked: (look: FreePageLook) => void;
+  readonly cacheDropped: (dropped: DroppedCache) => void;
   /** Nothing waits for a look any more: the one that matters is over, or there will be none. */
   readonly settled: () => void;
   /** Why no free page is left out from now on. */
@@ -97,6 +111,7 @@ export class FreePageLooks {
   readonly #stop = new AbortController();
   #helper: GuestHelper | null = null;
   #ledger: Ledger | null = null;
+  #connected = false;
   #asking = false;
   #over = false;
   #isSettled = false;
@@ -110,18 +125,23 @@ export class FreePageLooks {
 
   constructor(
     helper: Promise<GuestHelper>,
-    asked: { readonly source: FreePagesRequest["source"]; readonly pieces: readonly GuestMemoryPiece[] },
+    asked: {
+      readonly source: FreePagesRequest["source"];
+      readonly pieces: readonly GuestMemoryPiece[];
+      readonly dropCache: boolean;
+    },
     effects: LookEffects,
   ) {
     this.#source = asked.source;
     this.#pieces = asked.pieces;
     this.#effects = effects;
-    helper.then(
-      (connected) => {
+    helper
+      .then(async (connected) => {
+        this.#connected = true;
+        if (asked.dropCache && connected.hello.canDropCache) await this.#dropCache(connected);
         this.#helper = connected;
-      },
-      (error: unknown) => this.#giveUp(error),
-    );
+      })
+      .catch((error: unknown) => this.#giveUp(error));
   }
 
   /** Whether there may be another look. */
@@ -132,6 +152,11 @@ export class FreePageLooks {
   /** The pages that looks are about. */
   attach(ledger: Ledger): void {
     this.#ledger = ledger;
+  }
+
+  /** The guest is about to stop, and waits for a look if there will be one: not for a helper that has yet to be heard of. */
+  expectStop(): void {
+    if (!this.#connected) this.#giveUp(helperMissing());
   }
 
   /** Looks if it is time to. */
@@ -153,6 +178,12 @@ export class FreePageLooks {
     this.#over = true;
     this.#stop.abort();
     this.#letGo();
+  }
+
+  async #dropCache(helper: GuestHelper): Promise<void> {
+    const { signal } = this.#stop;
+    const { droppedBytes: bytes, tookMs, finished } = await helper.dropCache(DROP_CACHE_MS, { signal });
+    this.#effects.cacheDropped({ bytes, tookMs, finished });
   }
 
   #isDue(ledger: Ledger, moment: LookMoment): boolean {
@@ -249,6 +280,13 @@ export class FreePageLooks {
     this.end();
     this.#effects.gaveUp(asGodwitError(thrown, "GODWIT_HELPER_ANSWER", { side: "source" }));
   }
+}
+
+function helperMissing(): GodwitError {
+  return new GodwitError(
+    "GODWIT_HELPER_SILENT",
+    "the guest's helper did not answer before the guest was to stop",
+  );
 }
 
 function neverSentPages(ledger: Ledger): number {

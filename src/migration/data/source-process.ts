@@ -127,6 +127,10 @@ class SourceProcess {
     else if (command.type === "hold-pages") {
       this.#dealing = "nothing";
       this.#ledger!.watchRecent();
+      this.#looks?.expectStop();
+    } else if (command.type === "deal-pages") {
+      this.#dealing = "all";
+      this.#pump();
     } else if (command.type === "resume-set") {
       this.#learned = command.learned;
       this.#pump();
@@ -139,7 +143,7 @@ class SourceProcess {
     if (hints === null || hints.freePages === null) return null;
     return new FreePageLooks(
       this.#helper!,
-      { source: hints.freePages, pieces: hints.pieces },
+      { source: hints.freePages, pieces: hints.pieces, dropCache: hints.dropCache },
       {
         defer: (sets) => {
           this.#scheduler?.defer(sets);
@@ -150,6 +154,7 @@ class SourceProcess {
           this.#gate.drained();
           this.#pumpSoon();
         },
+        cacheDropped: (dropped) => tell({ type: "cache-dropped", dropped }),
         settled: () => tell({ type: "looks-settled" }),
         gaveUp: (error) => tell({ type: "looks-gave-up", error: error.toJSON() }),
       },

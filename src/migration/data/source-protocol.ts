@@ -2,7 +2,7 @@ import type { ErrorRecord } from "../../base/errors.ts";
 import type { MemorySource } from "../../qemu/memory-source.ts";
 import type { Credentials } from "../../wire/index.ts";
 import type { PageOrder } from "../scheduler.ts";
-import type { FreePageLook, HintsInput } from "./free-page-looks.ts";
+import type { DroppedCache, FreePageLook, HintsInput } from "./free-page-looks.ts";
 import type { WorkingSetFigures } from "./working-set.ts";
 import type { WorkingSetWorth } from "./working-set-worth.ts";
 
@@ -45,6 +45,8 @@ export type SourceCommand =
   | { readonly type: "open-gate" }
   /** The guest is to be stopped for post-copy: no page leaves any more until the resume set is known. */
   | { readonly type: "hold-pages" }
+  /** What is owed leaves again. */
+  | { readonly type: "deal-pages" }
   /** Pages that earlier moves of this guest asked for first, as pairs of RAM block and page: the resume set. */
   | { readonly type: "resume-set"; readonly learned: Uint32Array }
   /** The destination takes pages in any order now: what is owed goes unasked, around faults first. */
@@ -84,6 +86,8 @@ export type SourceNotice =
     }
   /** The guest was asked for its free pages. */
   | { readonly type: "looked"; readonly look: FreePageLook }
+  /** Before that it dropped page cache. */
+  | { readonly type: "cache-dropped"; readonly dropped: DroppedCache }
   /** Nothing waits any more for what the guest says of its free pages. */
   | { readonly type: "looks-settled" }
   | { readonly type: "looks-gave-up"; readonly error: ErrorRecord }

@@ -20,7 +20,7 @@ export async function surveyHints(run: SourceRun): Promise<HintsInput | null> {
     !machine.machine.channels.some(({ name }) => name === HELPER_CHANNEL)
   )
     return null;
-  if (run.strategy.stopsFirst || run.guestWasPaused) {
+  if (run.guestWasPaused) {
     const reason = "a guest that stands still can't tell them";
     run.log.append({ type: "decision", what: "send free pages like others", reason });
     return null;
@@ -34,7 +34,13 @@ export async function surveyHints(run: SourceRun): Promise<HintsInput | null> {
       firstBlockPage: blockOffset / PAGE_BYTES,
     }));
     const freePages = wanted === "off" ? null : wanted === "auto" ? ("any" as const) : wanted;
-    return { path: machine.channelPath(HELPER_CHANNEL), pieces, freePages, workingSet };
+    return {
+      path: machine.channelPath(HELPER_CHANNEL),
+      pieces,
+      freePages,
+      dropCache: settings.dropCache,
+      workingSet,
+    };
   } catch (thrown) {
     run.signal.throwIfAborted();
     const { message } = asGodwitError(thrown, "GODWIT_HELPER_UNREACHABLE");

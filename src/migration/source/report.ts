@@ -83,7 +83,7 @@ function downtimeParts(run: SourceRun): MigrationReport["downtime"] {
   };
 }
 
-function freePagesFigures({ looks }: SourceRun): MigrationReport["freePages"] {
+function freePagesFigures({ looks, droppedCache }: SourceRun): MigrationReport["freePages"] {
   return {
     source: looks.at(-1)!.source,
     looks: looks.map((look) => ({
@@ -93,6 +93,7 @@ function freePagesFigures({ looks }: SourceRun): MigrationReport["freePages"] {
       lockMs: round(look.lockMs),
       longestLockMs: round(look.longestLockMs),
     })),
+    droppedCache: droppedCache === null ? null : { ...droppedCache, tookMs: round(droppedCache.tookMs) },
     lockMs: round(looks.reduce((sum, { lockMs }) => sum + lockMs, 0)),
     listBytes: looks.reduce((sum, { listBytes }) => sum + listBytes, 0),
   };
