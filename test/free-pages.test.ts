@@ -88,8 +88,10 @@ async function listOf(machine: RunningMachine): Promise<Buffer> {
 test("a list of free pages that is older than the migration damages the guest: the order of things is what protects it", async () => {
   await using pair = await Pair.open(qemuVersions()[0]!);
   const machine = await pair.start(pair.a, helpfulGuestMachine());
-  using guest = await speakWith(machine);
-  await guest.ping({ timeoutMs: 120_000 });
+  {
+    using guest = await speakWith(machine);
+    await guest.ping({ timeoutMs: 120_000 });
+  }
   const early = await listOf(machine);
   // Taken in between, and then left as it is: nothing will name these pages again.
   await loadGuest(machine, { ...HELD, dirtyBytesPerSecond: 0 });

@@ -21,6 +21,8 @@ export interface LabMachineOptions {
   readonly exactMemory?: boolean;
   readonly vcpus?: number;
   readonly name?: string;
+  /** More for its kernel. */
+  readonly kernelParameters?: string;
   /** More for its machine file: disks, another memory backend … */
   readonly more?: Readonly<Record<string, unknown>>;
   readonly image?: GuestImage;
@@ -39,7 +41,9 @@ export function labMachineFile(hosts: Hosts, options: LabMachineOptions): string
     vcpus: options.vcpus ?? 1,
     kernel: image.kernel,
     initrd: image.initrd,
-    append: `console=ttyS0 quiet ${hosts.a.tap === null ? "" : network}`.trim(),
+    append: ["console=ttyS0 quiet", hosts.a.tap === null ? "" : network, options.kernelParameters ?? ""]
+      .filter((part) => part !== "")
+      .join(" "),
     nics: [{ backend: hosts.a.tap === null ? { kind: "user" } : { kind: "tap", interface: hosts.a.tap } }],
     channels: [{ name: CONTROL_CHANNEL }, { name: HELPER_CHANNEL }],
     ...options.more,

@@ -8,6 +8,7 @@ import {
   strategyNames,
   workingSetNames,
 } from "../migration/settings.ts";
+import type { BalloonUse } from "./balloon.ts";
 
 /** Who moves the guest: Godwit's agents, or stock QEMU to stock QEMU as the baseline. */
 export const engineNames = ["godwit", "qemu"] as const;
@@ -46,6 +47,10 @@ export interface LabSettings {
   /** The guest drops clean page cache first. */
   readonly dropCache: boolean;
   readonly bandwidthBytesPerSecond: number | null;
+  /** Of stock QEMU: what it does about memory that the guest does not use. */
+  readonly balloon: BalloonUse;
+  /** More for the guest's kernel. */
+  readonly kernelParameters: string;
   /** Pages that go with one that the guest waits for; null: Godwit adapts it. */
   readonly bubblePages: number | null;
   /** Times there and back; 0 is one move from a to b. */
@@ -79,6 +84,8 @@ const textSchema = z.object({
   dropCache: z.boolean().default(false),
   bandwidth: z.string().optional(),
   bubble: z.coerce.number().int().min(1).max(256).optional(),
+  balloon: z.string().default("none"),
+  kernelParameters: z.string().default(""),
   hosts: z.enum(["namespaces", "loopback"]).optional(),
   roundTrips: z.coerce.number().int().min(0).max(1000).default(0),
 });
@@ -104,6 +111,8 @@ export function readLabSettings(text: LabSettingsText): LabSettings {
   if (data.engine === "godwit" && (data.capabilities ?? data.parameters) !== undefined) {
     throw badOption("--capabilities and --parameters are for the engine qemu");
   }
+  if (data.engine === "godwit" && data.balloon !== "none")
+    throw badOption("--balloon is for the engine qemu");
   return {
     engine: data.engine,
     strategy: data.strategy ?? "pre-copy",
@@ -126,6 +135,8 @@ export function readLabSettings(text: LabSettingsText): LabSettings {
     freePages: data.freePages,
     workingSet: data.workingSet,
     dropCache: data.dropCache,
+    balloon: balloonUse(data.balloon),
+    kernelParameters: data.kernelParameters,
     bubblePages: data.bubble ?? null,
     bandwidthBytesPerSecond: data.bandwidth === undefined ? null : parseBytesPerSecond(data.bandwidth),
     roundTrips: data.roundTrips,
@@ -139,6 +150,10 @@ function share(text: string, memoryBytes: number): number {
   const bytes = percent === undefined ? parseBytes(text) : (memoryBytes * Number(percent)) / 100;
   if (bytes > memoryBytes) throw badOption(`${text} is more than the guest's memory`);
   return Math.floor(bytes / 4096) * 4096;
+}
+
+function balloonUse(text: string): BalloonUse {
+  return text === "none" || text === "hint" ? text : { inflateToBytes: parseBytes(text) };
 }
 
 function list(text: string | undefined): string[] {

@@ -70,6 +70,12 @@ function migrateOptions(command: Command): Command {
     .option("--qemu <version|binary>", "10.0, 7.2 or a path", "10.0")
     .option("--capabilities <names>", "of stock QEMU, such as multifd,xbzrle")
     .option("--parameters <settings>", "of stock QEMU, such as multifd-compression=zstd,multifd-channels=2")
+    .option(
+      "--balloon <hint|size>",
+      "of stock QEMU: free-page hints, or the guest shrunk to a size first",
+      "none",
+    )
+    .option("--kernel-parameters <text>", "more for the guest's kernel, such as init_on_alloc=0", "")
     .option("--compression <auto|none|zstd>", "of Godwit", "auto")
     .option("--contents <auto|memory|stream>", "where Godwit takes page contents from", "auto")
     .option("--free-pages <auto|driver|kpageflags|off>", "where Godwit learns the guest's free pages", "auto")

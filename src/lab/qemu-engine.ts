@@ -9,6 +9,7 @@ import {
   type RunningMachine,
   startMachine,
 } from "../qemu/index.ts";
+import { inflateBalloon } from "./balloon.ts";
 import { type Engine, type EngineMove, type MoveOptions, noFigures } from "./engine.ts";
 import type { LabHost } from "./host.ts";
 import type { Hosts } from "./hosts.ts";
@@ -28,6 +29,8 @@ export interface QemuEngineOptions {
   readonly bandwidthBytesPerSecond: number | null;
   /** QEMU's own post-copy, switched to as soon as the migration is active. */
   readonly postcopy: boolean;
+  /** The guest gives back all memory above this first, which counts as part of the move; null: it doesn't. */
+  readonly inflateToBytes: number | null;
   /** Switched on on both sides. */
   readonly capabilities: readonly string[];
   /** Set on both sides, QEMU's names and units. */
@@ -141,6 +144,9 @@ export class QemuEngine implements Engine {
       asking = false;
     }, PROGRESS_MS);
     try {
+      if (this.#options.inflateToBytes !== null) {
+        await inflateBalloon(source, this.#options.inflateToBytes, signal);
+      }
       const isActive = source.qmp.waitForEvent(
         (event) => isEvent(event, "MIGRATION") && event.data.status === "active",
         { signal },

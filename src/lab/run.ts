@@ -3,6 +3,7 @@ import { basename } from "node:path";
 import { softwareVersion } from "../agent/version.ts";
 import { GodwitError } from "../base/errors.ts";
 import type { MigrationEvent } from "../migration/events.ts";
+import { balloonArguments } from "./balloon.ts";
 import type { Engine } from "./engine.ts";
 import { GodwitEngine } from "./godwit-engine.ts";
 import { type GuestLoad, loadGuest } from "./guest-load.ts";
@@ -109,7 +110,9 @@ async function startEngine(
 ): Promise<Engine> {
   const { hosts, folder } = parts;
   const { memoryBytes, exactMemory, vcpus } = settings;
-  const machine = { memoryBytes, exactMemory, vcpus };
+  const { kernelParameters, balloon } = settings;
+  const more = balloon === "none" ? {} : { more: { extraArguments: balloonArguments(balloon) } };
+  const machine = { memoryBytes, exactMemory, vcpus, kernelParameters, ...more };
   const binary = qemuBinary(settings.qemu);
   if (settings.engine === "qemu") {
     const { downtimeLimitMs, bandwidthBytesPerSecond, capabilities, parameters } = settings;
@@ -117,6 +120,7 @@ async function startEngine(
       ...{ hosts, folder, binary, machine: labMachine(hosts, machine) },
       ...{ downtimeLimitMs, bandwidthBytesPerSecond, capabilities, parameters },
       postcopy: settings.strategy === "post-copy",
+      inflateToBytes: typeof balloon === "string" ? null : balloon.inflateToBytes,
       ...(signal === undefined ? {} : { signal }),
     });
   }
