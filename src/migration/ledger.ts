@@ -61,7 +61,7 @@ const RUNS_AT_ONCE = 1024;
  * - **listed**: QEMU has named the page at least once. **hot**: it has named it again, so it was dirtied.
  * - **sent**: its contents went out at least once. **zero**: settled as zero without sending anything.
  * - **recent**: named since {@link watchRecent}, shortly before the stop. **frequent**: more than once since then.
- * - **free**: dropped as dead content by the guest's word; if it is not **sent** since, the destination has zero there.
+ * - **free**: dropped as dead content by the guest's word, and not sent since: the destination has zero there.
  *   **named**: by QEMU since the last look for free pages began. **requested**: asked for by the running destination.
  */
 export class Ledger {
@@ -190,6 +190,7 @@ export class Ledger {
       const count = runs[2 * index + 1]!;
       pages += count;
       fresh += entry.sent.setRange(first, first + count);
+      if (entry.free.count() > 0) entry.free.clearRange(first, first + count);
     }
     Atomics.add(this.#counters, IN_FLIGHT, pages);
     Atomics.add(this.#counters, SENT, pages);
@@ -260,9 +261,7 @@ export class Ledger {
   /** Pages that were never sent because they were free. */
   freePages(): number {
     let pages = 0;
-    for (const { free, sent, pages: end } of this.blocks) {
-      if (free.count() > 0) pages += free.countRange(0, end, { except: sent });
-    }
+    for (const { free } of this.blocks) pages += free.count();
     return pages;
   }
 

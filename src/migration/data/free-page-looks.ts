@@ -33,6 +33,9 @@ const AGAIN_PAGES = 16_384;
 /** How long a guest may drop page cache before it is asked for free pages all the same. */
 const DROP_CACHE_MS = 1_000;
 
+/** Runs that are looked for together. */
+const RUNS_AT_ONCE = 4096;
+
 /** Before the first further look; doubled for each. */
 const AGAIN_PAUSE_MS = 2_000;
 
@@ -193,6 +196,8 @@ export class FreePageLooks {
     if (!this.#isSettled) {
       return moment.starving && (this.#stalls(moment) || this.#waitingPages(ledger) >= WORTH_PAGES);
     }
+    // Counting goes through a bitmap of the whole guest.
+    this.#nextMs = moment.nowMs + AGAIN_PAUSE_MS;
     return neverSentPages(ledger) >= AGAIN_PAGES;
   }
 
@@ -257,11 +262,7 @@ export class FreePageLooks {
       for (let run = 0; run < within.length; run += 2) {
         sets[index]!.setRange(within[run]!, within[run]! + within[run + 1]!);
       }
-      // What was sent once can't be left out any more, and has nothing to wait for.
-      const { sent, pages } = ledger.blocks[index]!;
-      for (let page = sent.next(0); page >= 0; page = page + 1 < pages ? sent.next(page + 1) : -1) {
-        sets[index]!.clear(page);
-      }
+      takeOut(sets[index]!, ledger.blocks[index]!.sent);
     }
     this.#presumed = sets;
     this.#effects.defer(sets);
@@ -279,6 +280,20 @@ export class FreePageLooks {
     if (this.#over) return;
     this.end();
     this.#effects.gaveUp(asGodwitError(thrown, "GODWIT_HELPER_ANSWER", { side: "source" }));
+  }
+}
+
+/** What was sent once can't be left out any more, and has nothing to wait for. */
+function takeOut(set: PageBitmap, sent: PageBitmap): void {
+  const scratch = new Uint32Array(2 * RUNS_AT_ONCE);
+  const pages = set.pageCount;
+  for (let from = 0; from < pages; ) {
+    const runCount = set.readRuns(from, pages, pages, scratch, { only: sent });
+    for (let run = 0; run < runCount; run++) {
+      set.clearRange(scratch[2 * run]!, scratch[2 * run]! + scratch[2 * run + 1]!);
+    }
+    if (runCount < RUNS_AT_ONCE) return;
+    from = scratch[2 * runCount - 2]! + scratch[2 * runCount - 1]!;
   }
 }
 
