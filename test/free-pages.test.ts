@@ -75,7 +75,9 @@ for (const version of qemuVersions()) {
 
 /** What the guest says is free now, as the payload of an answer. */
 async function listOf(machine: RunningMachine): Promise<Buffer> {
-  using helper = await GuestHelper.connect(machine.channelPath(HELPER_CHANNEL), 65_538);
+  using helper = await GuestHelper.connect(machine.channelPath(HELPER_CHANNEL), 65_538, {
+    timeoutMs: 60_000,
+  });
   const { runs } = await helper.freePages({
     source: "any",
     minimumOrder: 0,

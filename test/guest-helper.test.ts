@@ -12,6 +12,8 @@ import { HELPER_CHANNEL, helpfulGuestMachine, speakWith } from "./support/guest.
 const MIB = 1 << 20;
 const PAGES_PER_MIB = 256;
 const BOOT_TIMEOUT_MS = 120_000;
+/** An emulated guest that has just come up on a busy machine. */
+const PATIENT = { timeoutMs: 60_000 };
 const request: FreePagesRequest = { source: "any", minimumOrder: 0, perCpu: true, mostRuns: 1 << 17 };
 
 const missing = toolchain().guest === null || toolchain().qemu["10.0"] === undefined;
@@ -50,11 +52,11 @@ test("a guest's helper lists free pages and the working set, as they are", {
       socket.write(Buffer.from("GWTG\x02\0\x01\0half", "latin1"), () => resolve()),
     );
     socket.destroy();
-    using helper = await GuestHelper.connect(path, guestPageCount(pieces));
+    using helper = await GuestHelper.connect(path, guestPageCount(pieces), PATIENT);
     assert.equal(helper.hello.canAskDriver, true);
   });
 
-  using helper = await GuestHelper.connect(path, guestPageCount(pieces));
+  using helper = await GuestHelper.connect(path, guestPageCount(pieces), PATIENT);
   const free = async (more: Partial<FreePagesRequest> = {}) => {
     const answer = await helper.freePages({ ...request, ...more });
     return { ...answer, pages: countPages(answer.runs), byBlock: blockRunsOf(answer.runs, pieces) };
@@ -114,7 +116,11 @@ test("without driver the helper reads kpageflags, and leaves poisoned pages alon
   using guest = await speakWith(machine);
   await guest.ping({ timeoutMs: BOOT_TIMEOUT_MS });
   const pieces = await piecesOf(machine);
-  using helper = await GuestHelper.connect(machine.channelPath(HELPER_CHANNEL), guestPageCount(pieces));
+  using helper = await GuestHelper.connect(
+    machine.channelPath(HELPER_CHANNEL),
+    guestPageCount(pieces),
+    PATIENT,
+  );
   assert.deepEqual(
     [helper.hello.canAskDriver, helper.hello.canReadKpageflags, helper.hello.canScanWorkingSet],
     [false, true, false],

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+#define _DEFAULT_SOURCE /* usleep */
 /* Tells the host over a virtio-serial port what only the guest knows of its memory: README.md. */
 #include <dirent.h>
 #include <errno.h>
@@ -15,6 +16,10 @@
 
 /* The kernel signals when a host program connects; this is for the moment between looking and waiting. */
 #define RETRY_S 1
+
+/* The kernel makes ports by and by after the driver was loaded; a guest without this one has no use for us. */
+#define PORT_RETRY_US 100000
+#define PORT_RETRIES 100
 
 static struct run runs[RUNS_MAX];
 
@@ -187,6 +192,10 @@ int main(void)
 	int port = open_port();
 	sigset_t set;
 
+	for (int retries = 0; port < 0 && retries < PORT_RETRIES; retries++) {
+		usleep(PORT_RETRY_US);
+		port = open_port();
+	}
 	if (port < 0) {
 		fprintf(stderr, "helper: there is no virtio-serial port %s\n", PORT_NAME);
 		return 1;

@@ -1,4 +1,4 @@
-import { asGodwitError, GodwitError } from "../../base/errors.ts";
+import { asGodwitError, type GodwitError } from "../../base/errors.ts";
 import {
   type BlockRuns,
   blockRunsOf,
@@ -11,7 +11,7 @@ import { PageBitmap } from "../../pages/index.ts";
 import type { Ledger } from "../ledger.ts";
 
 /** Blocks of the guest that are listed at most, 1 MiB: 2,000 are usual with 8 GiB. */
-const MOST_RUNS = 131_072;
+export const MOST_RUNS = 131_072;
 
 /** An answer is given up after ten times what the first one took, within these bounds: pages may wait for it. */
 const PATIENCE = 10;
@@ -30,24 +30,26 @@ const STALLED_MS = 200;
 /** Pages that were never sent and make a further look pay, 64 MiB: half a second at 1 Gbit/s. */
 const AGAIN_PAGES = 16_384;
 
-/** How long a guest may drop page cache before it is asked for free pages all the same. */
-const DROP_CACHE_MS = 1_000;
-
 /** Runs that are looked for together. */
 const RUNS_AT_ONCE = 4096;
 
 /** Before the first further look; doubled for each. */
 const AGAIN_PAUSE_MS = 2_000;
 
+/** What the guest said was free before the migration began. */
+export interface FirstLook {
+  readonly source: FreePagesRequest["source"];
+  readonly lists: readonly BlockRuns[];
+  readonly tookMs: number;
+}
+
 /** Where to ask, and what for. Plain data: it crosses to the data process. */
 export interface HintsInput {
   /** The unix socket of the helper's channel. */
   readonly path: string;
   readonly pieces: readonly GuestMemoryPiece[];
-  /** Who shall list free pages; null: nobody. */
-  readonly freePages: FreePagesRequest["source"] | null;
-  /** Whether the guest shall first drop page cache that is on its disks, too. */
-  readonly dropCache: boolean;
+  /** Who lists free pages, and what was said before the migration began; null: nobody. */
+  readonly freePages: FirstLook | null;
   /** Whether to look which pages the guest works with. */
   readonly workingSet: boolean;
 }
@@ -92,7 +94,6 @@ export interface LookEffects {
   /** These pages, one set a RAM block, are presumably free and wait; null: no longer. */
   readonly defer: (sets: readonly PageBitmap[] | null) => void;
   readonly looked: (look: FreePageLook) => void;
-  readonly cacheDropped: (dropped: DroppedCache) => void;
   /** Nothing waits for a look any more: the one that matters is over, or there will be none. */
   readonly settled: () => void;
   /** Why no free page is left out from now on. */
@@ -102,24 +103,22 @@ export interface LookEffects {
 /**
  * When to ask a guest for its free pages, and what to do with the answer. An answer counts for pages that QEMU had
  * named before the question (FACTS: the scan comes after the record), so the look that matters comes when the first
- * pass is over. The first one comes at the beginning and drops next to nothing, but tells which pages are likely to be
- * dropped by the one that matters: those wait, all others leave meanwhile.
+ * pass is over. What the guest said before the migration drops nothing, but tells which pages are likely to be dropped
+ * by the one that matters: those wait, all others leave meanwhile.
  *
  * A guest that is silent or says nonsense ends the looks and nothing else.
  */
 export class FreePageLooks {
-  readonly #source: FreePagesRequest["source"];
+  readonly #first: FirstLook;
   readonly #pieces: readonly GuestMemoryPiece[];
   readonly #effects: LookEffects;
+  readonly #patienceMs: number;
   readonly #stop = new AbortController();
   #helper: GuestHelper | null = null;
   #ledger: Ledger | null = null;
-  #connected = false;
   #asking = false;
   #over = false;
   #isSettled = false;
-  #looks = 0;
-  #patienceMs = MOST_PATIENCE_MS;
   #nextMs = 0;
   #againPauseMs = AGAIN_PAUSE_MS;
   #presumed: readonly PageBitmap[] | null = null;
@@ -128,23 +127,19 @@ export class FreePageLooks {
 
   constructor(
     helper: Promise<GuestHelper>,
-    asked: {
-      readonly source: FreePagesRequest["source"];
-      readonly pieces: readonly GuestMemoryPiece[];
-      readonly dropCache: boolean;
-    },
+    asked: { readonly first: FirstLook; readonly pieces: readonly GuestMemoryPiece[] },
     effects: LookEffects,
   ) {
-    this.#source = asked.source;
+    this.#first = asked.first;
     this.#pieces = asked.pieces;
     this.#effects = effects;
-    helper
-      .then(async (connected) => {
-        this.#connected = true;
-        if (asked.dropCache && connected.hello.canDropCache) await this.#dropCache(connected);
+    this.#patienceMs = Math.min(MOST_PATIENCE_MS, Math.max(LEAST_PATIENCE_MS, PATIENCE * asked.first.tookMs));
+    helper.then(
+      (connected) => {
         this.#helper = connected;
-      })
-      .catch((error: unknown) => this.#giveUp(error));
+      },
+      (error: unknown) => this.#giveUp(error),
+    );
   }
 
   /** Whether there may be another look. */
@@ -152,14 +147,10 @@ export class FreePageLooks {
     return this.#over;
   }
 
-  /** The pages that looks are about. */
+  /** The pages that looks are about; nothing of them has left yet. */
   attach(ledger: Ledger): void {
     this.#ledger = ledger;
-  }
-
-  /** The guest is about to stop, and waits for a look if there will be one: not for a helper that has yet to be heard of. */
-  expectStop(): void {
-    if (!this.#connected) this.#giveUp(helperMissing());
+    if (!this.#over) this.#presume(ledger, this.#first.lists);
   }
 
   /** Looks if it is time to. */
@@ -183,14 +174,7 @@ export class FreePageLooks {
     this.#letGo();
   }
 
-  async #dropCache(helper: GuestHelper): Promise<void> {
-    const { signal } = this.#stop;
-    const { droppedBytes: bytes, tookMs, finished } = await helper.dropCache(DROP_CACHE_MS, { signal });
-    this.#effects.cacheDropped({ bytes, tookMs, finished });
-  }
-
   #isDue(ledger: Ledger, moment: LookMoment): boolean {
-    if (this.#looks === 0) return true;
     if (!this.#isSettled && (moment.firstPassDone || (moment.holding && this.#stalls(moment)))) return true;
     if (moment.nowMs < this.#nextMs) return false;
     if (!this.#isSettled) {
@@ -219,17 +203,13 @@ export class FreePageLooks {
     const bytesBefore = helper.receivedBytes;
     ledger.beginScan();
     const answer = await helper.freePages(
-      { source: this.#source, minimumOrder: 0, perCpu: true, mostRuns: MOST_RUNS },
+      { source: this.#first.source, minimumOrder: 0, perCpu: true, mostRuns: MOST_RUNS },
       { timeoutMs: this.#patienceMs, signal: this.#stop.signal },
     );
     if (this.#over) return;
     const tookMs = performance.now() - beginMs;
     const lists = blockRunsOf(answer.runs, this.#pieces);
     const droppedPages = this.#drop(ledger, lists);
-    if (this.#looks === 0) {
-      this.#patienceMs = Math.min(MOST_PATIENCE_MS, Math.max(LEAST_PATIENCE_MS, PATIENCE * tookMs));
-    }
-    this.#looks += 1;
     this.#asking = false;
     this.#nextMs = moment.nowMs + tookMs + LISTING_PAUSE_MS;
     this.#effects.looked(
@@ -297,13 +277,6 @@ function takeOut(set: PageBitmap, sent: PageBitmap): void {
   }
 }
 
-function helperMissing(): GodwitError {
-  return new GodwitError(
-    "GODWIT_HELPER_SILENT",
-    "the guest's helper did not answer before the guest was to stop",
-  );
-}
-
 function neverSentPages(ledger: Ledger): number {
   let pages = 0;
   for (const { owed, sent, pages: end } of ledger.blocks) pages += owed.countRange(0, end, { except: sent });
@@ -322,7 +295,8 @@ function runsWithin(runs: Uint32Array, pages: number): Uint32Array {
   return Uint32Array.from(kept);
 }
 
-function figuresOf(
+/** A look in figures. */
+export function figuresOf(
   answer: FreePagesAnswer,
   more: Pick<FreePageLook, "tookMs" | "droppedPages" | "listBytes">,
 ): FreePageLook {

@@ -127,7 +127,6 @@ class SourceProcess {
     else if (command.type === "hold-pages") {
       this.#dealing = "nothing";
       this.#ledger!.watchRecent();
-      this.#looks?.expectStop();
     } else if (command.type === "deal-pages") {
       this.#dealing = "all";
       this.#pump();
@@ -143,7 +142,7 @@ class SourceProcess {
     if (hints === null || hints.freePages === null) return null;
     return new FreePageLooks(
       this.#helper!,
-      { source: hints.freePages, pieces: hints.pieces, dropCache: hints.dropCache },
+      { first: hints.freePages, pieces: hints.pieces },
       {
         defer: (sets) => {
           this.#scheduler?.defer(sets);
@@ -154,7 +153,6 @@ class SourceProcess {
           this.#gate.drained();
           this.#pumpSoon();
         },
-        cacheDropped: (dropped) => tell({ type: "cache-dropped", dropped }),
         settled: () => tell({ type: "looks-settled" }),
         gaveUp: (error) => tell({ type: "looks-gave-up", error: error.toJSON() }),
       },

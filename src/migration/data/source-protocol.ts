@@ -2,7 +2,7 @@ import type { ErrorRecord } from "../../base/errors.ts";
 import type { MemorySource } from "../../qemu/memory-source.ts";
 import type { Credentials } from "../../wire/index.ts";
 import type { PageOrder } from "../scheduler.ts";
-import type { DroppedCache, FreePageLook, HintsInput } from "./free-page-looks.ts";
+import type { FreePageLook, HintsInput } from "./free-page-looks.ts";
 import type { WorkingSetFigures } from "./working-set.ts";
 import type { WorkingSetWorth } from "./working-set-worth.ts";
 
@@ -86,8 +86,6 @@ export type SourceNotice =
     }
   /** The guest was asked for its free pages. */
   | { readonly type: "looked"; readonly look: FreePageLook }
-  /** Before that it dropped page cache. */
-  | { readonly type: "cache-dropped"; readonly dropped: DroppedCache }
   /** Nothing waits any more for what the guest says of its free pages. */
   | { readonly type: "looks-settled" }
   | { readonly type: "looks-gave-up"; readonly error: ErrorRecord }

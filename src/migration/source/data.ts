@@ -1,7 +1,7 @@
 import type { Socket } from "node:net";
 import { GodwitError } from "../../base/errors.ts";
 import { waiting } from "../../base/waiting.ts";
-import type { DroppedCache, FreePageLook } from "../data/free-page-looks.ts";
+import type { FreePageLook } from "../data/free-page-looks.ts";
 import type {
   ConnectionTotals,
   SourceCommand,
@@ -29,7 +29,6 @@ export class SourceData {
   #counters: SourceCounters | null = null;
   #onCounters: (counters: SourceCounters) => void = () => {};
   #onLook: (look: FreePageLook) => void = () => {};
-  #onCacheDropped: (dropped: DroppedCache) => void = () => {};
   #onLooksGaveUp: (error: GodwitError) => void = () => {};
 
   /** @param failed called once when the process fails or dies of itself; waits end by their signal */
@@ -87,14 +86,9 @@ export class SourceData {
     return this.#until(this.#looksSettled.promise, signal);
   }
 
-  /** Calls back with each look for free pages, with page cache that was dropped before the first, and when there will be no more for a reason. */
-  onLooks(
-    looked: (look: FreePageLook) => void,
-    cacheDropped: (dropped: DroppedCache) => void,
-    gaveUp: (error: GodwitError) => void,
-  ): void {
+  /** Calls back with each look for free pages, and when there will be no more for a reason. */
+  onLooks(looked: (look: FreePageLook) => void, gaveUp: (error: GodwitError) => void): void {
     this.#onLook = looked;
-    this.#onCacheDropped = cacheDropped;
     this.#onLooksGaveUp = gaveUp;
   }
 
@@ -118,7 +112,6 @@ export class SourceData {
       else if (notice.type === "resume-set-complete") this.#resumeSet.resolve(notice);
       else if (notice.type === "remainder-complete") this.#remainder.resolve(notice);
       else if (notice.type === "looked") this.#onLook(notice.look);
-      else if (notice.type === "cache-dropped") this.#onCacheDropped(notice.dropped);
       else if (notice.type === "looks-settled") this.#looksSettled.resolve();
       else if (notice.type === "looks-gave-up") this.#onLooksGaveUp(GodwitError.fromRecord(notice.error));
       else if (notice.type === "counters") {

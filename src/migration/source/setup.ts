@@ -6,7 +6,7 @@ import { GATE_OPEN } from "../data/feed-gate.ts";
 import { strategies } from "../strategies/index.ts";
 import type { Strategy } from "../strategies/strategy.ts";
 import { SourceData } from "./data.ts";
-import { surveyHints } from "./hints.ts";
+import { hintsFor } from "./hints.ts";
 import type { SourceRun } from "./run.ts";
 
 /**
@@ -31,7 +31,7 @@ export async function setup(run: SourceRun): Promise<void> {
   const { machine, settings, migrationId } = options;
   const readable = readableBlocks(run);
   const strategy = settleStrategy(run, readable);
-  run.hints = await surveyHints(run);
+  if (run.hints !== null) run.hints = hintsFor(run.hints, strategy);
   await run.qemu.prepare(signal);
   run.watch((event) => {
     if (isEvent(event, "STOP") && run.moments.stoppedMs === null) {
@@ -49,9 +49,6 @@ export async function setup(run: SourceRun): Promise<void> {
   run.data = data;
   data.onLooks(
     (look) => run.looks.push(look),
-    (dropped) => {
-      run.droppedCache = dropped;
-    },
     (error) =>
       run.log.append({ type: "decision", what: "send free pages like others", reason: error.message }),
   );
