@@ -1,7 +1,5 @@
 import type { Worker } from "node:worker_threads";
 import { asGodwitError, type ErrorRecord } from "../../base/errors.ts";
-import { GuestHelper, guestPageCount } from "../../hints/index.ts";
-import type { PageBitmap } from "../../pages/index.ts";
 import { Pacer } from "../../wire/bulk/pacer.ts";
 import { Ledger } from "../ledger.ts";
 import { Push } from "../push.ts";
@@ -11,7 +9,8 @@ import { ContentRing } from "./content-ring.ts";
 import type { FaultInput, FaultNotice, FaultTask } from "./fault-thread.ts";
 import { FeedGate, GATE_OPEN } from "./feed-gate.ts";
 import type { FeedInput, FeedNotice } from "./feed-thread.ts";
-import { FreePageLooks } from "./free-page-looks.ts";
+import type { HintsInput } from "./free-page-looks.ts";
+import { GuestHints } from "./guest-hints.ts";
 import { answerQemu } from "./qemu-answers.ts";
 import { discardsOf, resumeSetOf } from "./resume-set.ts";
 import { SendWindow } from "./send-window.ts";
@@ -22,11 +21,8 @@ import type {
   SourceCommand,
   SourceCounters,
   SourceNotice,
-  WorkingSetReport,
 } from "./source-protocol.ts";
 import { startThread } from "./threads.ts";
-import { WorkingSetLooks } from "./working-set.ts";
-import { lackingOf, worthOf } from "./working-set-worth.ts";
 
 type Start = Extract<SourceCommand, { type: "start" }>;
 
@@ -81,19 +77,11 @@ class SourceProcess {
   #late = false;
   #stopPermitted = false;
   #starving = false;
-  readonly #helper: Promise<GuestHelper> | null;
-  readonly #looks: FreePageLooks | null;
-  readonly #workingSet: WorkingSetLooks | null;
-  #lacking: readonly PageBitmap[] = [];
+  readonly #hints: GuestHints | null;
 
   constructor(start: Start) {
     this.#start = start;
-    const { hints } = start;
-    this.#helper = hints === null ? null : GuestHelper.connect(hints.path, guestPageCount(hints.pieces));
-    // Who asks it hears why it isn't there.
-    this.#helper?.catch(() => {});
-    this.#looks = this.#startLooks();
-    this.#workingSet = hints?.workingSet ? new WorkingSetLooks(this.#helper!, hints.pieces) : null;
+    this.#hints = start.hints === null ? null : this.#startHints(start.hints);
     this.#gate.setGatePages(start.gatePages);
     this.#pacer.setRate(start.bandwidthBytesPerSecond);
     if (start.gatePages === GATE_OPEN) this.#permitStop();
@@ -137,26 +125,20 @@ class SourceProcess {
     else if (command.type === "set-bandwidth") this.#pacer.setRate(command.bytesPerSecond);
   }
 
-  #startLooks(): FreePageLooks | null {
-    const { hints } = this.#start;
-    if (hints === null || hints.freePages === null) return null;
-    return new FreePageLooks(
-      this.#helper!,
-      { first: hints.freePages, pieces: hints.pieces },
-      {
-        defer: (sets) => {
-          this.#scheduler?.defer(sets);
-          this.#pumpSoon();
-        },
-        looked: (look) => {
-          tell({ type: "looked", look });
-          this.#gate.drained();
-          this.#pumpSoon();
-        },
-        settled: () => tell({ type: "looks-settled" }),
-        gaveUp: (error) => tell({ type: "looks-gave-up", error: error.toJSON() }),
+  #startHints(hints: HintsInput): GuestHints {
+    return new GuestHints(hints, {
+      defer: (sets) => {
+        this.#scheduler?.defer(sets);
+        this.#pumpSoon();
       },
-    );
+      looked: (look) => {
+        tell({ type: "looked", look });
+        this.#gate.drained();
+        this.#pumpSoon();
+      },
+      settled: () => tell({ type: "looks-settled" }),
+      gaveUp: (error) => tell({ type: "looks-gave-up", error: error.toJSON() }),
+    });
   }
 
   /** What a look changed may be all that there was to wait for. */
@@ -225,18 +207,8 @@ class SourceProcess {
     } else fail(notice.error);
   }
 
-  /** The guest stands still, or its pages go in another order: it is asked nothing more. */
-  #endHints(): void {
-    this.#looks?.end();
-    this.#workingSet?.end();
-    this.#helper?.then(
-      (helper) => helper.close(),
-      () => {},
-    );
-  }
-
   #startPush(): void {
-    this.#endHints();
+    this.#hints?.end();
     this.#dealing = "push";
     this.#push = new Push(this.#ledger!);
     // What is under way on the link stands before an answer to a fault, so it must be little.
@@ -247,12 +219,12 @@ class SourceProcess {
 
   /** The guest stands and everything is listed: what goes before it may resume. */
   #chooseResumeSet(learned: Uint32Array): void {
-    this.#endHints();
+    this.#hints?.end();
     const readable = (block: number) =>
       this.#start.memory.some((source) => source.block === this.#blocks[block]!.name);
-    const workingSet = this.#workingSet?.set ?? null;
+    const workingSet = this.#hints?.workingSet ?? null;
     const { bitmaps, pages } = resumeSetOf(this.#ledger!, learned, readable, workingSet);
-    if (workingSet !== null) this.#lacking = lackingOf(this.#ledger!, workingSet, bitmaps);
+    this.#hints?.resumesWith(this.#ledger!, bitmaps);
     this.#resumeSetPages = pages;
     this.#scheduler!.restrictTo(bitmaps);
     this.#dealing = "resume-set";
@@ -262,7 +234,7 @@ class SourceProcess {
     if (notice.type === "head") {
       this.#ledger = Ledger.attach(notice.ledger);
       this.#scheduler = new Scheduler(this.#ledger, this.#start.connections, this.#start.order);
-      this.#looks?.attach(this.#ledger);
+      this.#hints?.attach(this.#ledger);
       const { configuration, sectionId, blocks, totalBytes } = notice;
       this.#blocks = blocks;
       for (const sender of this.#senders) {
@@ -277,7 +249,7 @@ class SourceProcess {
       tell({ type: "device-state", bytes: notice.bytes, atEpochMs: notice.atEpochMs });
     } else if (notice.type === "ended") {
       this.#feedEnded = true;
-      this.#endHints();
+      this.#hints?.end();
       this.#pump();
     } else fail(notice.error);
   }
@@ -342,14 +314,8 @@ class SourceProcess {
   #remainderComplete(bubblePages: number, learned: readonly number[]): void {
     this.#tellCounters();
     const totals = [...this.#senders.map((sender) => sender.totals!), this.#fault!.totals!];
-    tell({ type: "remainder-complete", totals, bubblePages, learned, workingSet: this.#workingSetReport() });
-  }
-
-  #workingSetReport(): WorkingSetReport | null {
-    const set = this.#workingSet?.set ?? null;
-    const figures = this.#workingSet?.figures ?? null;
-    if (set === null || figures === null || this.#lacking.length === 0) return null;
-    return { ...figures, ...worthOf(this.#ledger!, set, this.#lacking) };
+    const workingSet = this.#hints?.workingSetReport(this.#ledger!) ?? null;
+    tell({ type: "remainder-complete", totals, bubblePages, learned, workingSet });
   }
 
   #tellFault(task: FaultTask): void {
@@ -441,7 +407,7 @@ class SourceProcess {
       cpuSeconds: (usage.user + usage.system) / 1e6,
     };
     tell({ type: "counters", counters });
-    this.#looks?.tick({
+    this.#hints?.tick({
       nowMs: performance.now(),
       firstPassDone: counters.firstPassDone,
       listedPages,
