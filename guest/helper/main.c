@@ -17,6 +17,9 @@
 /* The kernel signals when a host program connects; this is for the moment between looking and waiting. */
 #define RETRY_S 1
 
+#define WRITE_RETRY_US 5000
+#define WRITE_RETRIES 200
+
 /* The kernel makes ports by and by after the driver was loaded; a guest without this one has no use for us. */
 #define PORT_RETRY_US 100000
 #define PORT_RETRIES 100
@@ -85,18 +88,30 @@ static bool read_whole(int port, void *into, size_t length)
 	return true;
 }
 
+/*
+ * A request may be read before the kernel has heard that its host program is connected: word of that comes on another
+ * queue. Until then nothing can be written.
+ */
 static bool write_whole(int port, const void *from, size_t length)
 {
 	size_t written = 0;
+	int retries = 0;
 
 	while (written < length) {
 		struct pollfd waiting = { .fd = port, .events = POLLOUT };
 		ssize_t result = write(port, (const char *)from + written, length - written);
 
-		if (result > 0)
+		if (result > 0) {
 			written += result;
-		else if (poll(&waiting, 1, -1) < 0 || (waiting.revents & (POLLHUP | POLLERR)))
+			continue;
+		}
+		if (poll(&waiting, 1, -1) < 0 || (waiting.revents & POLLERR))
 			return false;
+		if (waiting.revents & POLLHUP) {
+			if (retries++ == WRITE_RETRIES)
+				return false;
+			usleep(WRITE_RETRY_US);
+		}
 	}
 	return true;
 }

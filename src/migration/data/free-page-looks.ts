@@ -24,9 +24,6 @@ const WORTH_PAGES = 1024;
 /** Between looks while QEMU still lists its memory; each costs the guest a millisecond. */
 const LISTING_PAUSE_MS = 200;
 
-/** QEMU is held just short of the end of its listing when it has named nothing for so long. */
-const STALLED_MS = 200;
-
 /** Pages that were never sent and make a further look pay, 64 MiB: half a second at 1 Gbit/s. */
 const AGAIN_PAGES = 16_384;
 
@@ -74,7 +71,8 @@ export interface FreePageLook {
 export interface LookMoment {
   readonly nowMs: number;
   readonly firstPassDone: boolean;
-  readonly listedPages: number;
+  /** QEMU's stream is not read until pages leave. */
+  readonly held: boolean;
   /** Nothing leaves now but what waits for a look. */
   readonly starving: boolean;
   /** No page is dealt: the guest is about to stop for post-copy. */
@@ -122,8 +120,6 @@ export class FreePageLooks {
   #nextMs = 0;
   #againPauseMs = AGAIN_PAUSE_MS;
   #presumed: readonly PageBitmap[] | null = null;
-  #seenListedPages = 0;
-  #seenListedMs = 0;
 
   constructor(
     helper: Promise<GuestHelper>,
@@ -156,10 +152,6 @@ export class FreePageLooks {
   /** Looks if it is time to. */
   tick(moment: LookMoment): void {
     const ledger = this.#ledger;
-    if (moment.listedPages !== this.#seenListedPages) {
-      this.#seenListedPages = moment.listedPages;
-      this.#seenListedMs = moment.nowMs;
-    }
     if (this.#over || this.#asking || this.#helper === null || ledger === null) return;
     if (!this.#isDue(ledger, moment)) return;
     this.#asking = true;
@@ -175,18 +167,14 @@ export class FreePageLooks {
   }
 
   #isDue(ledger: Ledger, moment: LookMoment): boolean {
-    if (!this.#isSettled && (moment.firstPassDone || (moment.holding && this.#stalls(moment)))) return true;
+    if (!this.#isSettled && (moment.firstPassDone || (moment.holding && moment.held))) return true;
     if (moment.nowMs < this.#nextMs) return false;
     if (!this.#isSettled) {
-      return moment.starving && (this.#stalls(moment) || this.#waitingPages(ledger) >= WORTH_PAGES);
+      return moment.starving && (moment.held || this.#waitingPages(ledger) >= WORTH_PAGES);
     }
     // Counting goes through a bitmap of the whole guest.
     this.#nextMs = moment.nowMs + AGAIN_PAUSE_MS;
     return neverSentPages(ledger) >= AGAIN_PAGES;
-  }
-
-  #stalls(moment: LookMoment): boolean {
-    return moment.nowMs - this.#seenListedMs >= STALLED_MS;
   }
 
   #waitingPages(ledger: Ledger): number {
@@ -198,7 +186,7 @@ export class FreePageLooks {
   }
 
   async #look(helper: GuestHelper, ledger: Ledger, moment: LookMoment): Promise<void> {
-    const matters = moment.firstPassDone || (moment.holding && this.#stalls(moment));
+    const matters = moment.firstPassDone || (moment.holding && moment.held);
     const beginMs = performance.now();
     const bytesBefore = helper.receivedBytes;
     ledger.beginScan();
@@ -216,7 +204,7 @@ export class FreePageLooks {
       figuresOf(answer, { tookMs, droppedPages, listBytes: helper.receivedBytes - bytesBefore }),
     );
     // Where QEMU waits for pages that wait for a look that brings nothing, nothing would ever leave again.
-    const isInVain = moment.starving && this.#stalls(moment) && droppedPages === 0;
+    const isInVain = moment.starving && moment.held && droppedPages === 0;
     if (matters || isInVain || this.#isSettled) {
       this.#nextMs = moment.nowMs + tookMs + this.#againPauseMs;
       this.#againPauseMs *= 2;

@@ -410,7 +410,7 @@ class SourceProcess {
     this.#hints?.tick({
       nowMs: performance.now(),
       firstPassDone: counters.firstPassDone,
-      listedPages,
+      held: this.#gate.isHeld,
       starving: this.#starving,
       holding: this.#dealing === "nothing",
     });
