@@ -24,6 +24,7 @@ const engines: Readonly<Record<string, readonly string[]>> = {
 };
 
 const loads: Readonly<Record<string, readonly string[]>> = {
+  "reads 200 MB/s": ["--read", "200MB/s"],
   "dirties 60 MB/s over 64 MiB": ["--dirty", "60MB/s", "--hot", "64MiB"],
   "dirties 200 MB/s over 512 MiB": ["--dirty", "200MB/s", "--hot", "512MiB"],
 };

@@ -6,6 +6,7 @@ import { test } from "node:test";
 import { qemuBuild, qemuVersions } from "../src/lab/toolchain.ts";
 import {
   decodeDeviceSection,
+  parseVmDescription,
   RamSectionWriter,
   ramSectionBytes,
   ramStartBytes,
@@ -30,8 +31,8 @@ function devicesOf(stream: Buffer): Devices {
     deviceState(bytes) {
       found.state = bytes;
     },
-    description(vmdesc) {
-      found.vmdesc = vmdesc;
+    description(json) {
+      found.vmdesc = parseVmDescription(json);
     },
   });
   reader.push(stream);

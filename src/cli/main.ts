@@ -1,12 +1,7 @@
 import { readFileSync } from "node:fs";
-import { enableCompileCache } from "node:module";
-import { fileURLToPath } from "node:url";
+import { useCompileCache } from "../base/compile-cache.ts";
 
-// Saves a third to a half of the time to start, here and in the processes that the agent starts. Not in the system's
-// temporary folder, where others could put code for us to run.
-const cache = fileURLToPath(new URL("../../node_modules/.cache/compile", import.meta.url));
-enableCompileCache(cache);
-process.env.NODE_COMPILE_CACHE ??= cache;
+useCompileCache();
 const { runCommandLine } = await import("./program.ts");
 const { processTerminal } = await import("./terminal.ts");
 

@@ -49,7 +49,7 @@ export function describeReport(report: MigrationReport): string {
     `${head} (${report.strategy}, ${formatMs(report.totalMs)})`,
     `  downtime  ${report.downtimeMs === null ? "none" : formatMs(report.downtimeMs)}`,
     `  on wire   ${formatBytes(report.bytesOnWire)}`,
-    `  pages     ${formatCount(pages.sent)} sent (${formatCount(pages.resent)} again), ` +
+    `  pages     ${formatCount(pages.sent)} sent (${formatCount(pages.resent)} again, ${formatCount(pages.differences)} as differences), ` +
       `${formatCount(pages.zero)} zero, ${formatCount(pages.free)} free, of ${formatCount(pages.total)}`,
     `  rounds    ${report.rounds}`,
     ...(report.postcopy === null ? [] : [describePostcopy(report.postcopy)]),

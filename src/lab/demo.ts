@@ -1,3 +1,4 @@
+import { useCompileCache } from "../base/compile-cache.ts";
 import { asGodwitError } from "../base/errors.ts";
 import { interruption } from "./interruption.ts";
 import type { LabResult } from "./lab-result.ts";
@@ -19,6 +20,7 @@ const guest = {
   link: "1Gbit/s",
 } as const;
 
+useCompileCache();
 process.exitCode = (await runInOwnUserNamespace()) ?? (await demo());
 
 /** `npm run demo`; resolves with the exit code. */

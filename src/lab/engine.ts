@@ -53,7 +53,7 @@ export const noFigures = {
   setupMs: null,
   downtimeMs: null,
   switchoverAtMs: null,
-  pages: { total: 0, sent: 0, resent: 0, zero: 0, free: 0, faulted: 0 },
+  pages: { total: 0, sent: 0, resent: 0, differences: 0, zero: 0, free: 0, faulted: 0 },
   freePages: null,
   postcopy: null,
   rounds: 0,

@@ -8,6 +8,10 @@ export interface GuestLoad {
   readonly content: "random" | "text";
   readonly dirtyBytesPerSecond: number;
   readonly hotBytes: number;
+  /** What is written into a page that is dirtied: 17 words all over it, or all of it. */
+  readonly rewrite: "stamps" | "pages";
+  /** How fast all that is held is read through. */
+  readonly readBytesPerSecond: number;
   /** Fill the guest's free memory with random content first and give it back: no guest that ever worked has zeros. */
   readonly freeMemory: "used" | "untouched";
   /** The guest's whole memory. */
@@ -74,6 +78,8 @@ export async function loadGuest(
           content: load.content,
           hotBytes: Math.min(load.hotBytes, load.holdBytes),
           dirtyBytesPerSecond: load.dirtyBytesPerSecond,
+          rewrite: load.rewrite,
+          readBytesPerSecond: load.readBytesPerSecond,
         },
         waiting,
       );

@@ -59,6 +59,8 @@ export const labResultSchema = z.object({
     sent: z.number().int(),
     /** qemu: pages sent or told to be zero, beyond once each. */
     resent: z.number().int(),
+    /** godwit: sent as their difference from what was sent before. */
+    differences: z.number().int().default(0),
     zero: z.number().int(),
     free: z.number().int(),
     faulted: z.number().int(),
@@ -79,6 +81,7 @@ export const labResultSchema = z.object({
       holdBytes: z.number(),
       dirtyBytesPerSecond: z.number(),
       dirtyAreaBytes: z.number(),
+      readBytesPerSecond: z.number().default(0),
     })
     .nullable(),
   /** The source's QEMU has ended. */

@@ -16,6 +16,9 @@ export const engineNames = ["godwit", "qemu"] as const;
 /** What the guest's memory holds besides the held part: never touched, or used and given back before. */
 export const freeMemoryNames = ["used", "untouched"] as const;
 
+/** How much of a page changes when the guest dirties it. */
+export const rewriteNames = ["stamps", "pages"] as const;
+
 /** One measured run, complete. Sizes in bytes, times in milliseconds. */
 export interface LabSettings {
   readonly engine: (typeof engineNames)[number];
@@ -30,6 +33,10 @@ export interface LabSettings {
   readonly freeMemory: (typeof freeMemoryNames)[number];
   readonly dirtyBytesPerSecond: number;
   readonly hotBytes: number;
+  /** What the guest writes into a page it dirties: 17 words all over it, or all of it. */
+  readonly rewrite: (typeof rewriteNames)[number];
+  /** How fast the guest reads through all that it holds. */
+  readonly readBytesPerSecond: number;
   /** Null: the link is not shaped. */
   readonly linkBytesPerSecond: number | null;
   readonly latencyMs: number;
@@ -70,6 +77,8 @@ const textSchema = z.object({
   freeMemory: z.enum(freeMemoryNames).default("used"),
   dirty: z.string().default("0"),
   hot: z.string().default("64MiB"),
+  rewrite: z.enum(rewriteNames).default("stamps"),
+  read: z.string().default("0"),
   link: z.string().default("1Gbit/s"),
   latency: z.string().default("0ms"),
   // QEMU's own default, and so Godwit's.
@@ -124,6 +133,8 @@ export function readLabSettings(text: LabSettingsText): LabSettings {
     freeMemory: data.freeMemory,
     dirtyBytesPerSecond: parseBytesPerSecond(data.dirty),
     hotBytes: share(data.hot, memoryBytes),
+    rewrite: data.rewrite,
+    readBytesPerSecond: parseBytesPerSecond(data.read),
     linkBytesPerSecond: data.link === "unlimited" ? null : parseBytesPerSecond(data.link),
     latencyMs: parseMilliseconds(data.latency),
     downtimeLimitMs: parseMilliseconds(data.downtimeLimit),

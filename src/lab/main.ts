@@ -1,5 +1,6 @@
 import { appendFileSync } from "node:fs";
 import { Command, CommanderError } from "commander";
+import { useCompileCache } from "../base/compile-cache.ts";
 import { asGodwitError, GodwitError } from "../base/errors.ts";
 import type { MigrationEvent } from "../migration/events.ts";
 import { interruption } from "./interruption.ts";
@@ -22,6 +23,7 @@ interface OwnOptions {
   readonly events?: string;
 }
 
+useCompileCache();
 process.exitCode = (await runInOwnUserNamespace()) ?? (await main(process.argv.slice(2)));
 
 /** `npm run lab -- …`; resolves with the exit code: 0 when all moves completed and all guests are whole. */
@@ -64,6 +66,8 @@ function migrateOptions(command: Command): Command {
     )
     .option("--dirty <rate>", "how fast the guest dirties what it holds, such as 60MB/s", "0")
     .option("--hot <size|percent>", "the area that it dirties", "64MiB")
+    .option("--rewrite <stamps|pages>", "17 words of a page that it dirties, or all of it", "stamps")
+    .option("--read <rate>", "how fast it reads through what it holds", "0")
     .option("--link <rate>", "the migration link, such as 1Gbit/s, or unlimited", "1Gbit/s")
     .option("--latency <time>", "one-way delay of the migration link", "0ms")
     .option("--downtime-limit <time>", "for how long the guest may stand still", "300ms")
@@ -76,7 +80,7 @@ function migrateOptions(command: Command): Command {
       "none",
     )
     .option("--kernel-parameters <text>", "more for the guest's kernel, such as init_on_alloc=0", "")
-    .option("--compression <auto|none|zstd>", "of Godwit", "auto")
+    .option("--compression <auto|none|zstd|lz4>", "of Godwit", "auto")
     .option("--contents <auto|memory|stream>", "where Godwit takes page contents from", "auto")
     .option("--free-pages <auto|driver|kpageflags|off>", "where Godwit learns the guest's free pages", "auto")
     .option("--working-set <auto|off>", "whether Godwit asks the guest which pages it works with", "auto")

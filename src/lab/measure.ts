@@ -111,6 +111,7 @@ function loadOf(status: GuestStatus | null): LabResult["load"] {
     holdBytes: status.holdBytes,
     dirtyBytesPerSecond: status.dirty.achievedBytesPerSecond,
     dirtyAreaBytes: status.dirty.areaBytes,
+    readBytesPerSecond: status.read.achievedBytesPerSecond,
   };
 }
 

@@ -267,6 +267,7 @@ function pagesOf(info: MigrationInfo): EngineMove["pages"] {
   return {
     total,
     sent: ram.normal,
+    differences: 0,
     resent: Math.max(0, ram.normal + ram.duplicate - total),
     zero: ram.duplicate,
     free: 0,

@@ -7,7 +7,7 @@ test("a result for people says what happened, what it cost and what the guest sa
   const text = describeResult(exampleResult());
   assert.match(text, /godwit pre-copy, a to b: completed/);
   assert.match(text, /downtime 100 ms/);
-  assert.match(text, /977 KiB; pages: 900 sent \(50 again\), 100 zero, of 1,000; 3 rounds/);
+  assert.match(text, /977 KiB; pages: 900 sent \(50 again, 0 as differences\), 100 zero, of 1,000; 3 rounds/);
   assert.match(text, /nothing wrong/);
 });
 

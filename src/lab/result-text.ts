@@ -9,7 +9,7 @@ export function describeResult(result: LabResult): string {
       `${result.error === null ? "" : ` (${result.error.code}: ${result.error.message})`}`,
     `  total ${ms(result.totalMs)}, set-up ${ms(result.setupMs)}, downtime ${ms(result.downtimeMs)}`,
     `  on the wire ${formatBytes(result.bytesOnWire)}; pages: ${count(pages.sent)} sent` +
-      ` (${count(pages.resent)} again), ${count(pages.zero)} zero, of ${count(pages.total)}; ${result.rounds} rounds`,
+      ` (${count(pages.resent)} again, ${count(pages.differences)} as differences), ${count(pages.zero)} zero, of ${count(pages.total)}; ${result.rounds} rounds`,
     client === null
       ? "  no client outside without root"
       : `  the client's longest silence ${ms(result.pauseSeenMs)}, around the switchover` +

@@ -9,7 +9,7 @@ export const outcomeNames = ["completed", "cancelled", "failed", "in-doubt", "pa
 
 /**
  * The report of one migration: made from the ledger's counters and the clock when it ends, the last line of its
- * event log, kept on both sides. Times are milliseconds, amounts are bytes or pages as the name says.
+ * event log, kept at the source. Times are milliseconds, amounts are bytes or pages as the name says.
  */
 export const reportSchema = z.object({
   migrationId: z.string(),
@@ -48,6 +48,8 @@ export const reportSchema = z.object({
     sent: z.number().int(),
     /** Of those, pages that had been sent before. */
     resent: z.number().int(),
+    /** Of {@link sent}, pages that travelled as their difference from what was sent before. */
+    differences: z.number().int(),
     /** Pages that were settled as zero. */
     zero: z.number().int(),
     /** Pages never sent because the guest said that they are free. */
@@ -95,9 +97,9 @@ export const reportSchema = z.object({
   /** What came after the resume; null when the guest resumed with all of its pages. */
   postcopy: z
     .object({
-      /** Pages sent between the stop and the resume. */
+      /** Pages sent between the stop and the resume because the guest will want them at once. */
       resumeSetPages: z.number().int(),
-      /** Pages that the destination lacked when the guest resumed. */
+      /** Pages still owed when those were sent; zero pages are not among them. */
       owedPages: z.number().int(),
       /** Requests of the destination's QEMU. */
       faults: z.number().int(),

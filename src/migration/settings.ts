@@ -7,7 +7,7 @@ export { freePagesNames };
 export const strategyNames = ["stop-and-copy", "pre-copy", "post-copy", "hybrid", "auto"] as const;
 
 /** How page contents are packed for the network; `auto` compresses where the link, not the processor, limits. */
-export const compressionNames = ["auto", "none", "zstd"] as const;
+export const compressionNames = ["auto", "none", "zstd", "lz4"] as const;
 
 /** Where page contents come from: read from guest memory when sent, or taken from QEMU's stream. */
 export const contentSourceNames = ["auto", "memory", "stream"] as const;

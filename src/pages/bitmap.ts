@@ -22,7 +22,7 @@ export const MAX_PAGES = 2 ** 30;
 
 /**
  * A set of page numbers in shared memory: 1 bit a page, and a summary bit for each 1024 pages so that empty
- * stretches of a 1 TiB guest (32 MiB of bitmap, 1 MiB of summary) are skipped quickly.
+ * stretches of a 1 TiB guest (32 MiB of bitmap, 32 KiB of summary) are skipped quickly.
  *
  * Any number of threads may change it at once. What {@link set} has put in when it returns is found by the next
  * look, and no page is handed to two takers. Among several *concurrent* takers one may overlook pages for a

@@ -3,12 +3,8 @@ import writeFileAtomic from "write-file-atomic";
 import { z } from "zod";
 import { GodwitError } from "../base/errors.ts";
 import { machineSchema } from "./machine.ts";
-import {
-  identifyProcess,
-  type ProcessIdentity,
-  processArguments,
-  processIdentitySchema,
-} from "./process-table.ts";
+import { processIdentitySchema } from "./process-identity-schema.ts";
+import { identifyProcess, type ProcessIdentity, processArguments } from "./process-table.ts";
 import type { StatePaths } from "./state-paths.ts";
 
 const machineRecordSchema = z.object({

@@ -1,17 +1,13 @@
 import { readFileSync } from "node:fs";
-import { z } from "zod";
 
 /** Names one process for good: a pid alone is given out again. */
-export const processIdentitySchema = z.object({
-  pid: z.int().positive(),
+export interface ProcessIdentity {
+  readonly pid: number;
   /** Field 22 of /proc/PID/stat: clock ticks from boot to the process's start. */
-  startTicks: z.number().nonnegative(),
+  readonly startTicks: number;
   /** Which boot those ticks count from. */
-  bootId: z.string(),
-});
-
-/** Names one process for good: a pid alone is given out again. */
-export type ProcessIdentity = z.infer<typeof processIdentitySchema>;
+  readonly bootId: string;
+}
 
 /** The identity of a process that runs now, `null` where there is none or it has ended but nobody took its status. */
 export function identifyProcess(pid: number): ProcessIdentity | null {

@@ -1,6 +1,7 @@
 import { linkSync, readFileSync, renameSync, rmSync, unlinkSync, writeFileSync } from "node:fs";
 import { GodwitError } from "../base/errors.ts";
-import { identifyProcess, processIdentitySchema, processRuns } from "./process-table.ts";
+import { processIdentitySchema } from "./process-identity-schema.ts";
+import { identifyProcess, processRuns } from "./process-table.ts";
 
 /** How often a lock left by a dead process is cleared before giving up: each time somebody else was faster. */
 const ATTEMPTS = 10;

@@ -5,6 +5,7 @@ import {
   type DecodedStruct,
   decodeDeviceSection,
   fieldAt,
+  parseVmDescription,
   type RamBlock,
   readDiscard,
   readPackage,
@@ -35,8 +36,8 @@ function devicesOf(bytes: Uint8Array): { state: Uint8Array; vmdesc: VmDescriptio
     deviceState(bytes) {
       state = bytes;
     },
-    description(description) {
-      vmdesc = description;
+    description(json) {
+      vmdesc = parseVmDescription(json);
     },
   });
   reader.push(bytes);

@@ -1,11 +1,12 @@
 import { GodwitError } from "../base/errors.ts";
 import { asBuffer, readUint32 } from "./bytes.ts";
+import { parseJson } from "./description-json.ts";
 import { walkDeviceSections } from "./device-walk.ts";
 import { streamError } from "./errors.ts";
 import { RECORD } from "./format.ts";
 import { Gather } from "./gather.ts";
 import type { StreamLimits } from "./limits.ts";
-import { parseJson, type VmDescription } from "./vmdesc.ts";
+import type { VmDescription } from "./vmdesc.ts";
 
 const MARK = Uint8Array.of(RECORD.endOfStream, RECORD.description);
 const MARK_BYTES = 6;

@@ -1,5 +1,4 @@
 import type { StreamLimits } from "./limits.ts";
-import type { VmDescription } from "./vmdesc.ts";
 
 /** A stretch of guest memory as QEMU names it. Blocks are referred to by their index in the list. */
 export interface RamBlock {
@@ -42,13 +41,11 @@ export interface StreamHandler {
   command?(type: number, payload: Uint8Array): void;
   /** Everything between the last RAM section and the end-of-stream byte, verbatim. Bytes are the caller's. */
   deviceState?(bytes: Uint8Array): void;
-  /** The text of the description (JSON), verbatim: cheaper than `description`. Bytes are the caller's. */
-  descriptionText?(json: Uint8Array): void;
   /**
-   * The description of the device state, validated; missing in post-copy streams and with `suppress-vmdesc=on`.
-   * Validation takes milliseconds: leave this method out where downtime counts.
+   * The description of the device state, JSON for `parseVmDescription`, verbatim; missing in post-copy streams and
+   * with `suppress-vmdesc=on`. Bytes are the caller's.
    */
-  description?(vmdesc: VmDescription): void;
+  description?(json: Uint8Array): void;
   /** The stream is complete. */
   end?(): void;
 }

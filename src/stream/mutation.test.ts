@@ -46,9 +46,10 @@ function readAll(bytes: Buffer): void {
     deviceState(bytes) {
       state = bytes;
     },
-    description(vmdesc) {
-      if (state !== undefined)
-        for (const section of splitDeviceSections(state, vmdesc)) decodeDeviceSection(section);
+    description(json) {
+      if (state === undefined) return;
+      for (const section of splitDeviceSections(state, parseVmDescription(json)))
+        decodeDeviceSection(section);
     },
   });
   for (const chunk of chunked(bytes, [65536])) reader.push(chunk);
@@ -103,7 +104,7 @@ test("damaged descriptions are refused or fit the device state they came with", 
       deviceState(bytes) {
         state = bytes;
       },
-      descriptionText(text) {
+      description(text) {
         json = text;
       },
     });

@@ -60,7 +60,7 @@ test("the reader tells where a record lies", () => {
   const reader = new StreamReader({
     ramSectionStart: () => offsets.push(reader.recordOffset),
     deviceState: () => offsets.push(reader.recordOffset),
-    descriptionText: () => offsets.push(reader.recordOffset),
+    description: () => offsets.push(reader.recordOffset),
   });
   for (const byte of bytes) reader.push(Uint8Array.of(byte));
   reader.end();

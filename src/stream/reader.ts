@@ -6,7 +6,6 @@ import type { StreamHandler, StreamReaderOptions } from "./handler.ts";
 import { DEFAULT_LIMITS, type StreamLimits } from "./limits.ts";
 import { readPackage } from "./package.ts";
 import { RecordParser } from "./record-parser.ts";
-import { parseVmDescription } from "./vmdesc.ts";
 
 /** Holds the largest item that may straddle chunks: a command with 65,535 bytes of payload. */
 const CARRY_BYTES = 66 * 1024;
@@ -147,8 +146,7 @@ export class StreamReader {
     this.#handler.deviceState?.(parts.deviceState);
     if (parts.description !== undefined) {
       this.#records.recordOffset += parts.deviceState.length + 1;
-      this.#handler.descriptionText?.(parts.description);
-      this.#handler.description?.(parseVmDescription(parts.description, this.#limits.descriptionBytes));
+      this.#handler.description?.(parts.description);
     }
     this.#records.expects = "nothing";
     this.#complete();

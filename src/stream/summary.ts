@@ -4,7 +4,7 @@ import { type DeviceSection, splitDeviceSections } from "./device-sections.ts";
 import type { RamBlock, RamSectionKind, StreamHandler } from "./handler.ts";
 import { readPackage } from "./package.ts";
 import { StreamReader } from "./reader.ts";
-import type { VmDescription } from "./vmdesc.ts";
+import { parseVmDescription } from "./vmdesc.ts";
 
 /**
  * RAM sections beyond this number are counted together: a section is some 50 ms of migration, so this is more than
@@ -91,7 +91,8 @@ export class StreamSummary {
         this.deviceStateOffset = this.reader.recordOffset;
         this.#deviceState = bytes;
       },
-      description: (vmdesc: VmDescription) => {
+      description: (json: Uint8Array) => {
+        const vmdesc = parseVmDescription(json);
         this.#record("description", `description of ${vmdesc.devices.length} devices`);
         this.devices = splitDeviceSections(this.#deviceState!, vmdesc);
       },

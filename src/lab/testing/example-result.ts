@@ -18,11 +18,11 @@ export function exampleResult(changes: Partial<LabResult> = {}): LabResult {
     link: { forwardBytes: 990_000, backwardBytes: 10_000 },
     freePages: null,
     postcopy: null,
-    pages: { total: 1000, sent: 900, resent: 50, zero: 100, free: 0, faulted: 0 },
+    pages: { total: 1000, sent: 900, resent: 50, differences: 0, zero: 100, free: 0, faulted: 0 },
     rounds: 3,
     guestVerified: true,
     guestDamage: null,
-    load: { holdBytes: 4_000_000, dirtyBytesPerSecond: 0, dirtyAreaBytes: 0 },
+    load: { holdBytes: 4_000_000, dirtyBytesPerSecond: 0, dirtyAreaBytes: 0, readBytesPerSecond: 0 },
     sourceEnded: true,
     client: {
       probes: 5000,

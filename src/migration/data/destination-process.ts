@@ -1,5 +1,6 @@
 import { writeSync } from "node:fs";
 import type { Worker } from "node:worker_threads";
+import { keepCompiled } from "../../base/compile-cache.ts";
 import { asGodwitError, type ErrorRecord, GodwitError } from "../../base/errors.ts";
 import { PageBitmap } from "../../pages/index.ts";
 import {
@@ -271,6 +272,7 @@ function fail(error: ErrorRecord): void {
   tell({ type: "failed", error });
 }
 
+keepCompiled();
 let running: DestinationProcess | null = null;
 process.on("message", (message) => {
   const command = message as DestinationCommand;

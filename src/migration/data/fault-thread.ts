@@ -1,7 +1,9 @@
 import { parentPort, workerData } from "node:worker_threads";
+import { keepCompiled } from "../../base/compile-cache.ts";
 import { asGodwitError, type ErrorRecord } from "../../base/errors.ts";
 import { GuestMemory } from "../../qemu/guest-memory.ts";
 import type { MemorySource } from "../../qemu/memory-source.ts";
+import type { CompressionMode } from "../../wire/bulk/choice.ts";
 import { BatchEncoder } from "../../wire/bulk/encoder.ts";
 import { pageArea } from "../../wire/bulk/format.ts";
 import { Pacer } from "../../wire/bulk/pacer.ts";
@@ -17,7 +19,7 @@ export interface FaultInput extends ConnectionInput {
   readonly pacer: SharedArrayBuffer;
   readonly memory: readonly MemorySource[];
   readonly bubblePages: number | null;
-  readonly compression: "auto" | "none" | "zstd";
+  readonly compression: CompressionMode;
 }
 
 /** What the fault thread is told. */
@@ -131,6 +133,7 @@ function fail(thrown: unknown): void {
   tell({ type: "failed", error: asGodwitError(thrown, "GODWIT_SENDER", { side: "source" }).toJSON() });
 }
 
+keepCompiled();
 ownConnection<FaultTask>(input, null, (sender) => {
   const thread = new FaultThread(sender);
   return (task) => thread.take(task);

@@ -1,7 +1,10 @@
 import { readSync } from "node:fs";
 import { parentPort, workerData } from "node:worker_threads";
+import { keepCompiled } from "../../base/compile-cache.ts";
 import { asGodwitError, type ErrorRecord } from "../../base/errors.ts";
-import { type RamBlock, type StreamHandler, StreamReader } from "../../stream/index.ts";
+// From the files themselves: the room's door brings much along, which costs each start 0.1 s and more.
+import type { RamBlock, StreamHandler } from "../../stream/handler.ts";
+import { StreamReader } from "../../stream/reader.ts";
 import { Ledger, type SharedLedger } from "../ledger.ts";
 import { AcknowledgedHold } from "./acknowledged-hold.ts";
 import { type CollectedBatch, ContentCollector } from "./content-collector.ts";
@@ -113,6 +116,7 @@ function tell(notice: FeedNotice): void {
   parentPort!.postMessage(notice);
 }
 
+keepCompiled();
 try {
   new Feed().run();
 } catch (thrown) {

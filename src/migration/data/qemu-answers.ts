@@ -1,5 +1,5 @@
 import { writeSync } from "node:fs";
-import { encodeReturnMessage, type ReturnMessage } from "../../stream/index.ts";
+import { encodeReturnMessage, type ReturnMessage } from "../../stream/return-messages.ts";
 
 /** QEMU's migration socket: the data process' standard input, and so in blocking mode. */
 export const QEMU_SOCKET = 0;

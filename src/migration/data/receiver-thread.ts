@@ -1,5 +1,6 @@
 import { read, writeSync } from "node:fs";
 import { parentPort, workerData } from "node:worker_threads";
+import { keepCompiled } from "../../base/compile-cache.ts";
 import { asGodwitError, type ErrorRecord } from "../../base/errors.ts";
 // From the files themselves: the rooms' doors bring much along, which costs each thread 0.1 s.
 import { PageBitmap } from "../../pages/index.ts";
@@ -211,6 +212,7 @@ function answerFaults(order: DialOrder, placer: Placer, receiver: BulkReceiver):
   next();
 }
 
+keepCompiled();
 parentPort!.once("message", (order: DialOrder) => {
   if (!input.faults) parentPort!.on("message", yieldToFaults);
   receive(order).catch((thrown) => {

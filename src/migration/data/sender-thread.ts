@@ -1,7 +1,9 @@
 import { parentPort, workerData } from "node:worker_threads";
+import { keepCompiled } from "../../base/compile-cache.ts";
 import { asGodwitError, type ErrorRecord } from "../../base/errors.ts";
 import { GuestMemory } from "../../qemu/guest-memory.ts";
 import type { MemorySource } from "../../qemu/memory-source.ts";
+import type { CompressionMode } from "../../wire/bulk/choice.ts";
 // From the files themselves: the room's door brings the control channel along, which costs each thread 0.1 s.
 import { BatchEncoder } from "../../wire/bulk/encoder.ts";
 import { pageArea } from "../../wire/bulk/format.ts";
@@ -17,7 +19,7 @@ export interface SenderInput extends ConnectionInput {
   readonly connection: number;
   /** Bulk connections of the migration. */
   readonly connections: number;
-  readonly compression: "auto" | "none" | "zstd";
+  readonly compression: CompressionMode;
   readonly pacer: SharedArrayBuffer;
   readonly memory: readonly MemorySource[];
   readonly ring: SharedArrayBuffer;
@@ -57,6 +59,8 @@ export type SenderNotice =
       readonly pages: number;
       /** Of the connection so far. */
       readonly zeroPages: number;
+      /** Of the connection so far: pages that travelled as differences. */
+      readonly differencePages: number;
       readonly bytesOnWire: number;
     }
   | { readonly type: "totals"; readonly totals: ConnectionTotals; readonly bytesOnWire: number }
@@ -141,8 +145,9 @@ class SenderThread {
   #placed(batches: number): void {
     let pages = 0;
     for (; this.#placedBatches < batches; this.#placedBatches++) pages += this.#underWay.shift()!;
-    const { zeroPages } = this.#encoder.totals;
-    tell({ type: "placed", batches, pages, zeroPages, bytesOnWire: this.#sender.bytesOnWire });
+    const { zeroPages, differencePages } = this.#encoder.counters;
+    const { bytesOnWire } = this.#sender;
+    tell({ type: "placed", batches, pages, zeroPages, differencePages, bytesOnWire });
   }
 
   async #send(frame: Buffer): Promise<void> {
@@ -167,6 +172,7 @@ function fail(thrown: unknown): void {
   tell({ type: "failed", error: asGodwitError(thrown, "GODWIT_SENDER", { side: "source" }).toJSON() });
 }
 
+keepCompiled();
 ownConnection<SenderTask>(input, input.pacer, (sender) => {
   const thread = new SenderThread(sender);
   return (task) => thread.add(task);

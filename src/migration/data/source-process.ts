@@ -1,4 +1,5 @@
 import type { Worker } from "node:worker_threads";
+import { keepCompiled } from "../../base/compile-cache.ts";
 import { asGodwitError, type ErrorRecord } from "../../base/errors.ts";
 import { Pacer } from "../../wire/bulk/pacer.ts";
 import { Ledger } from "../ledger.ts";
@@ -50,6 +51,7 @@ interface Sender {
   readonly collected: CollectedBatch[];
   bytesOnWire: number;
   zeroPages: number;
+  differencePages: number;
   totals: ConnectionTotals | null;
 }
 
@@ -176,6 +178,7 @@ class SourceProcess {
       collected: [],
       bytesOnWire: 0,
       zeroPages: 0,
+      differencePages: 0,
       totals: null,
     });
   }
@@ -263,6 +266,7 @@ class SourceProcess {
       sender.window.placed(notice.batches, performance.now());
       sender.bytesOnWire = notice.bytesOnWire;
       sender.zeroPages = notice.zeroPages;
+      sender.differencePages = notice.differencePages;
       this.#settledPages += notice.pages;
       this.#ledger!.arrived(notice.pages);
       this.#gate.drained();
@@ -394,6 +398,7 @@ class SourceProcess {
       zeroPages: ledger.zeroPages(),
       freePages: ledger.freePages(),
       sentZeroPages: this.#senders.reduce((sum, sender) => sum + sender.zeroPages, 0),
+      differencePages: this.#senders.reduce((sum, sender) => sum + sender.differencePages, 0),
       hotPages: ledger.hotPages(),
       listedRecords: ledger.listedRecords,
       passes: ledger.passes,
@@ -436,6 +441,7 @@ function fail(error: ErrorRecord): void {
   tell({ type: "failed", error });
 }
 
+keepCompiled();
 let running: SourceProcess | null = null;
 process.on("message", (message) => {
   const command = message as SourceCommand;

@@ -1,5 +1,6 @@
 import type { ErrorRecord } from "../../base/errors.ts";
 import type { MemorySource } from "../../qemu/memory-source.ts";
+import type { CompressionMode } from "../../wire/bulk/choice.ts";
 import type { Credentials } from "../../wire/index.ts";
 import type { PageOrder } from "../scheduler.ts";
 import type { FreePageLook, HintsInput } from "./free-page-looks.ts";
@@ -23,7 +24,7 @@ export type SourceCommand =
       readonly listen: { readonly host: string; readonly ports?: readonly [number, number] | undefined };
       readonly tokenHex: string;
       readonly connections: number;
-      readonly compression: "auto" | "none" | "zstd";
+      readonly compression: CompressionMode;
       readonly bandwidthBytesPerSecond: number | null;
       /** RAM blocks that can be read from outside; contents of the others come from the stream. */
       readonly memory: readonly MemorySource[];
@@ -110,6 +111,8 @@ export interface SourceCounters {
   readonly freePages: number;
   /** Of the sent pages, those that turned out to be zero: they cost a bit each. */
   readonly sentZeroPages: number;
+  /** Pages that travelled as their difference from what was sent before. */
+  readonly differencePages: number;
   readonly hotPages: number;
   /** Records that QEMU wrote, a page counted each time it was listed. */
   readonly listedRecords: number;

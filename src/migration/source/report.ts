@@ -36,6 +36,7 @@ export function finishReport(
       total: counters?.totalPages ?? 0,
       sent: (counters?.sentPages ?? 0) - (counters?.sentZeroPages ?? 0),
       resent: counters?.resentPages ?? 0,
+      differences: counters?.differencePages ?? 0,
       zero: (counters?.zeroPages ?? 0) - (counters?.freePages ?? 0) + (counters?.sentZeroPages ?? 0),
       free: counters?.freePages ?? 0,
       faulted: counters?.faults ?? 0,

@@ -86,7 +86,7 @@ class Rewriter implements StreamHandler {
     this.#copy(bytes);
   }
 
-  descriptionText(json: Uint8Array): void {
+  description(json: Uint8Array): void {
     this.#at = writeEndOfStream(this.#out, this.#at);
     this.#at = writeDescription(this.#out, this.#at, json);
     this.#ended = true;

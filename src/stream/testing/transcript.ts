@@ -25,8 +25,7 @@ export function transcriber(entries: Entry[]): Required<StreamHandler> {
     ramSectionEnd: note("ramSectionEnd"),
     command: note("command"),
     deviceState: note("deviceState"),
-    descriptionText: note("descriptionText"),
-    description: (vmdesc) => entries.push(`description ${vmdesc.devices.length}`),
+    description: note("description"),
     end: note("end"),
   };
 }

@@ -1,7 +1,10 @@
 import type { LinkMeter, LinkReading } from "./link-meter.ts";
 
-/** How batches are packed: `auto` compresses only where the link is slower than the processor can compress. */
-export type CompressionMode = "auto" | "none" | "zstd";
+/**
+ * How batches are packed: `auto` compresses, with zstd, only where the link is slower than the processor can compress.
+ * `lz4` leaves more than zstd for less processor time.
+ */
+export type CompressionMode = "auto" | "none" | "zstd" | "lz4";
 
 /** Rates of one connection and its thread, in bytes of page contents per second unless said. */
 export interface MeasuredRates {

@@ -66,7 +66,7 @@ const runsArbitrary = fc
     return new Uint32Array(runs);
   });
 const kindArbitrary = fc.constantFrom<PageKind | undefined>("zero", "text", "random", "sparse", undefined);
-const modeArbitrary = fc.constantFrom<CompressionMode>("none", "zstd", "auto");
+const modeArbitrary = fc.constantFrom<CompressionMode>("none", "zstd", "auto", "lz4");
 
 test("pages come out as they went in, whatever they hold and however the bytes are cut", () => {
   const buffer = Buffer.alloc(MAXIMUM_BATCH_PAGES * PAGE_BYTES);

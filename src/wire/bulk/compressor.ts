@@ -1,5 +1,6 @@
 import { constants, type ZstdOptions, zstdCompressSync } from "node:zlib";
 import { MAXIMUM_CONTENT_BYTES, PAGE_BYTES } from "./format.ts";
+import { compressLz4 } from "./lz4.ts";
 
 /** Fast enough for 1 Gbit/s on one core, and what QEMU's multifd uses by default. */
 export const DEFAULT_ZSTD_LEVEL = 1;
@@ -11,19 +12,21 @@ const WORTHWHILE_SAVING = 0.05;
 const SAMPLE_PAGES = 8;
 
 /**
- * Compresses batches with zstd, and notices memory that doesn't compress: after a batch that didn't shrink, eight
+ * Compresses batches with zstd or LZ4, and notices memory that doesn't compress: after a batch that didn't shrink, eight
  * pages spread over the next one are tried first, at a thirtieth of the cost of the whole. One batch that shrinks
  * again ends that.
  */
 export class Compressor {
-  readonly level: number;
+  /** What it compresses with. */
+  readonly codec: "zstd" | "lz4";
   readonly #options: ZstdOptions;
   readonly #sampleOptions: ZstdOptions;
   readonly #sample = Buffer.allocUnsafe(SAMPLE_PAGES * PAGE_BYTES);
   #doubtful = false;
 
-  constructor(level = DEFAULT_ZSTD_LEVEL) {
-    this.level = level;
+  /** @param level zstd's */
+  constructor(level = DEFAULT_ZSTD_LEVEL, codec: "zstd" | "lz4" = "zstd") {
+    this.codec = codec;
     this.#options = options(level, MAXIMUM_CONTENT_BYTES);
     this.#sampleOptions = options(level, this.#sample.length);
   }
@@ -35,7 +38,7 @@ export class Compressor {
     }
     this.#options.pledgedSrcSize = contents.length;
     this.#options.chunkSize = boundOf(contents.length);
-    const compressed = zstdCompressSync(contents, this.#options);
+    const compressed = this.#pack(contents, this.#options);
     this.#doubtful = compressed.length > contents.length * (1 - WORTHWHILE_SAVING);
     return this.#doubtful ? undefined : compressed;
   }
@@ -45,8 +48,12 @@ export class Compressor {
     for (let index = 0; index < SAMPLE_PAGES; index += 1) {
       contents.copy(this.#sample, index * PAGE_BYTES, index * stride, index * stride + PAGE_BYTES);
     }
-    const bytes = zstdCompressSync(this.#sample, this.#sampleOptions).length;
+    const bytes = this.#pack(this.#sample, this.#sampleOptions).length;
     return bytes <= this.#sample.length * (1 - WORTHWHILE_SAVING);
+  }
+
+  #pack(contents: Buffer, options: ZstdOptions): Buffer {
+    return this.codec === "lz4" ? compressLz4(contents) : zstdCompressSync(contents, options);
   }
 }
 

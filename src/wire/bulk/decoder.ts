@@ -3,6 +3,7 @@ import { type ErrorCode, GodwitError } from "../../base/errors.ts";
 import {
   AT,
   type BulkTotals,
+  CODEC_LZ4,
   CODEC_RAW,
   CODEC_ZSTD,
   HEAD_BYTES,
@@ -17,6 +18,7 @@ import {
   TYPE_GOODBYE,
 } from "./format.ts";
 import { type KeptPages, type PageContents, pageContents } from "./kept-pages.ts";
+import { decompressLz4 } from "./lz4.ts";
 
 /** Where a zstd frame says whether it ends with a checksum of its contents (RFC 8878, 3.1.1.1.1). */
 const ZSTD_DESCRIPTOR_AT = 4;
@@ -156,7 +158,7 @@ export class BatchDecoder {
       keeping <= (this.#kept === undefined ? 0 : 1) &&
       (codec === CODEC_RAW
         ? payloadBytes === contentBytes
-        : codec === CODEC_ZSTD && payloadBytes < contentBytes);
+        : (codec === CODEC_ZSTD || codec === CODEC_LZ4) && payloadBytes < contentBytes);
     if (!plausible) throw failure("GODWIT_BULK_FRAME", "a batch whose head contradicts itself");
     if (head.readUInt16LE(AT.block) >= this.#blockPages.length) {
       throw failure(
@@ -182,6 +184,9 @@ export class BatchDecoder {
     if (head[AT.codec] === CODEC_ZSTD) {
       this.#checkCrc(payloadAt, 0);
       contents = this.#decompress(contents, contentBytes);
+    } else if (head[AT.codec] === CODEC_LZ4) {
+      contents = this.#decompressLz4(contents, contentBytes);
+      this.#checkCrc(payloadAt, crc32(contents));
     } else {
       this.#checkCrc(payloadAt, contentBytes === 0 ? 0 : crc32(contents));
     }
@@ -239,6 +244,14 @@ export class BatchDecoder {
       throw failure("GODWIT_BULK_FRAME", `a batch of ${contents.length} bytes instead of ${contentBytes}`);
     }
     return contents;
+  }
+
+  #decompressLz4(payload: Buffer, contentBytes: number): Buffer {
+    try {
+      return decompressLz4(payload, contentBytes);
+    } catch (thrown) {
+      throw failure("GODWIT_BULK_FRAME", "a batch of LZ4 that can't be decompressed", thrown);
+    }
   }
 
   #checkCrc(headEnd: number, contentCrc: number): void {

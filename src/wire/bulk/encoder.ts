@@ -5,6 +5,7 @@ import { Compressor, DEFAULT_ZSTD_LEVEL } from "./compressor.ts";
 import {
   AT,
   type BulkTotals,
+  CODEC_LZ4,
   CODEC_RAW,
   CODEC_ZSTD,
   HEAD_BYTES,
@@ -68,9 +69,11 @@ export class BatchEncoder {
   #differencePages = 0;
 
   constructor(options: EncoderOptions = {}) {
-    this.#compressor = new Compressor(options.level ?? DEFAULT_ZSTD_LEVEL);
-    this.#differences = new Compressor(options.level ?? DEFAULT_ZSTD_LEVEL);
     this.#mode = options.compression ?? "zstd";
+    const codec = this.#mode === "lz4" ? "lz4" : "zstd";
+    const level = options.level ?? DEFAULT_ZSTD_LEVEL;
+    this.#compressor = new Compressor(level, codec);
+    this.#differences = new Compressor(level, codec);
     // A difference is as long as its page until it is compressed.
     this.#kept = this.#mode === "none" ? undefined : options.kept;
     this.#choice = new CompressionChoice(this.#mode, options.meter);
@@ -146,10 +149,11 @@ export class BatchEncoder {
         2 * differences * PAGE_BYTES > contentBytes
           ? this.#differences.compress(contents)
           : this.#compress(contents);
+      // zstd has a checksum of its own.
+      if (compressed === undefined || this.#compressor.codec === "lz4") contentCrc = crc32(contents);
       if (compressed !== undefined) {
         compressed.copy(target, PREFIX_BYTES);
       } else {
-        contentCrc = crc32(contents);
         if (!mixed && kept === undefined && !isInPlace(pages, target)) contents.copy(target, PREFIX_BYTES);
       }
     }
@@ -159,7 +163,7 @@ export class BatchEncoder {
     const payloadBytes = compressed?.length ?? contentBytes;
 
     this.#writeHead(prefix, TYPE_BATCH);
-    prefix[AT.codec] = compressed === undefined ? CODEC_RAW : CODEC_ZSTD;
+    prefix[AT.codec] = compressed === undefined ? CODEC_RAW : this.#codec;
     prefix[AT.keeping] = kept === undefined ? 0 : 1;
     prefix.writeUInt32LE(payloadBytes, AT.payloadBytes);
     prefix.writeUInt16LE(block, AT.block);
@@ -212,6 +216,10 @@ export class BatchEncoder {
     target[AT.type] = type;
     target.writeUInt32LE(this.#sequence, AT.sequence);
     this.#sequence = (this.#sequence + 1) >>> 0;
+  }
+
+  get #codec(): number {
+    return this.#compressor.codec === "lz4" ? CODEC_LZ4 : CODEC_ZSTD;
   }
 
   #findZeros(pages: Buffer, pageCount: number): number {

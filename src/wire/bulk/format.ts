@@ -6,7 +6,7 @@
  * |---|---|---|
  * | 0 | u8 `0x47` | the same |
  * | 1 | u8 type: 1 | u8 type: 2, 3 |
- * | 2 | u8 codec: 0 as it is, 1 zstd | 0 |
+ * | 2 | u8 codec: 0 as it is, 1 zstd, 2 LZ4 | 0 |
  * | 3 | u8 1 if both ends keep these pages, otherwise 0 | 0 |
  * | 4 | u32 payload bytes | u32 batches so far |
  * | 8 | u32 CRC-32 | u32 CRC-32 |
@@ -21,9 +21,9 @@
  *
  * A run is two LEB128 numbers: the pages between the end of the run before and its first page, and its length in
  * pages. The bitmap (bit i of byte i>>3: page i of the batch is zero) is there only when some but not all pages
- * are zero. Contents are the other pages, back to back. The CRC goes over the contents if they travel as they are, then
- * over head (with 0 for the CRC itself), runs and bitmaps. Compressed contents have zstd's own checksum of what they
- * were before, which the receiver demands.
+ * are zero. Contents are the other pages, back to back. The CRC goes over the contents, unless zstd compressed
+ * them, then over head (with 0 for the CRC itself), runs and bitmaps. zstd has its own checksum of what the contents
+ * were before, which the receiver demands. LZ4 is one block, behind a u32 with the length of what it holds.
  *
  * Of pages that both ends keep those marked in a second bitmap, one bit per page of the batch, are differences from
  * what is kept of them (`kept-pages.ts`).
@@ -68,6 +68,7 @@ export const TYPE_END_OF_SET = 2;
 export const TYPE_GOODBYE = 3;
 export const CODEC_RAW = 0;
 export const CODEC_ZSTD = 1;
+export const CODEC_LZ4 = 2;
 
 /** The fields' places in the head. */
 export const AT = {

@@ -15,7 +15,7 @@ export const bulkOffer = defineMessage({
     ports: z.array(z.int().min(1).max(65_535)).min(1).max(17),
     /** 32 random bytes, new for every migration. */
     tokenHex: z.string().regex(/^[0-9a-f]{64}$/),
-    compression: z.enum(["auto", "none", "zstd"]),
+    compression: z.enum(["auto", "none", "zstd", "lz4"]),
   }),
   examples: [{ migrationId: "m-1", ports: [40_001, 40_002], tokenHex: "5a".repeat(32), compression: "auto" }],
 });
