@@ -6,6 +6,9 @@ import type { WorkingSetReport } from "./source-protocol.ts";
 import { type WorkingSetBlock, WorkingSetLooks } from "./working-set.ts";
 import { lackingOf, worthOf } from "./working-set-worth.ts";
 
+/** The helper may still be busy with what it was asked in the preflight, and answers one after the other. */
+const CONNECT_TIMEOUT_MS = 6_000;
+
 /** All that a guest's helper tells the data process of a migration's source, over one connection. */
 export class GuestHints {
   readonly #helper: Promise<GuestHelper>;
@@ -14,7 +17,7 @@ export class GuestHints {
   #lacking: readonly PageBitmap[] | null = null;
 
   constructor({ path, pieces, freePages, workingSet }: HintsInput, effects: LookEffects) {
-    this.#helper = GuestHelper.connect(path, guestPageCount(pieces));
+    this.#helper = GuestHelper.connect(path, guestPageCount(pieces), { timeoutMs: CONNECT_TIMEOUT_MS });
     // Those who ask it hear why it isn't there.
     this.#helper.catch(() => {});
     const first = freePages;
