@@ -65,7 +65,11 @@ for (const version of qemuVersions()) {
           return;
         }
         assert.equal(report.freePages?.source, freePages === "auto" ? "driver" : freePages);
-        assert.ok(report.freePages!.looks.length >= 2, "a look at the beginning, and one that counts");
+        const { looks } = report.freePages!;
+        assert.ok(
+          looks.some(({ droppedPages }) => droppedPages > 0),
+          "no look counted",
+        );
         const zeroOrFree = report.pages.free + report.pages.zero;
         assert.ok(zeroOrFree >= CERTAINLY_FREE_PAGES, `${zeroOrFree} pages were left out`);
       });
