@@ -55,6 +55,8 @@ export async function preflight(run: SourceRun): Promise<void> {
   });
   const accepted = new AbortController();
   const hints = surveyHints(run, AbortSignal.any([signal, accepted.signal]));
+  // Nobody waits for it where the destination refuses.
+  hints.catch(() => {});
   const answer = await channel
     .receive(["accepted", "refused"], { signal, timeoutMs: ACCEPT_TIMEOUT_MS })
     .finally(() => accepted.abort());
