@@ -5,6 +5,7 @@ import { afterHello, answerTo, FakeHelper, listPayload } from "../src/hints/test
 import { qemuVersions } from "../src/lab/toolchain.ts";
 import type { MigrationReport } from "../src/migration/report.ts";
 import type { MigrationSettingsInput } from "../src/migration/settings.ts";
+import { eachPage, runsOf } from "../src/pages/index.ts";
 import type { RunningMachine } from "../src/qemu/running-machine.ts";
 import { assertWhole, HELPER_CHANNEL, helpfulGuestMachine, loadGuest, speakWith } from "./support/guest.ts";
 import { type Host, Pair } from "./support/pair.ts";
@@ -77,38 +78,51 @@ for (const version of qemuVersions()) {
   });
 }
 
-/** What the guest says is free now, as the payload of an answer. */
-async function listOf(machine: RunningMachine): Promise<Buffer> {
-  using helper = await GuestHelper.connect(machine.channelPath(HELPER_CHANNEL), 65_538, {
-    timeoutMs: 60_000,
-  });
+async function helperOf(machine: RunningMachine): Promise<GuestHelper> {
+  return GuestHelper.connect(machine.channelPath(HELPER_CHANNEL), 65_538, { timeoutMs: 60_000 });
+}
+
+/** The pages that the guest says are free now. */
+async function freeNow(machine: RunningMachine): Promise<Set<number>> {
+  using helper = await helperOf(machine);
   const { runs } = await helper.freePages({
     source: "any",
     minimumOrder: 0,
     perCpu: true,
     mostRuns: 1 << 17,
   });
-  return listPayload([...runs], 4);
+  return new Set(eachPage(runs));
+}
+
+/** The pages that programs of the guest have touched, and whose loss leaves its kernel alive. */
+async function touched(machine: RunningMachine): Promise<number[]> {
+  using helper = await helperOf(machine);
+  const { runs } = await helper.workingSet({ scans: 1, intervalMs: 0, mostRuns: 1 << 17, fresh: false });
+  return [...eachPage(runs)];
 }
 
 test("a list of free pages that is older than the migration damages the guest: the order of things is what protects it", async () => {
   await using pair = await Pair.open(qemuVersions()[0]!);
-  const machine = await pair.start(pair.a, helpfulGuestMachine());
+  const machine = await pair.start(pair.a, helpfulGuestMachine("", "transparent_hugepage=never"));
   {
     using guest = await speakWith(machine);
     await guest.ping({ timeoutMs: 120_000 });
   }
-  const early = await listOf(machine);
+  const early = await freeNow(machine);
   // Taken in between, and then left as it is: nothing will name these pages again.
   await loadGuest(machine, { ...HELD, dirtyBytesPerSecond: 0 });
-  await using liar = await FakeHelper.listen(afterHello((seen) => answerTo(seen, early)));
+  await assertWhole(machine);
+  const stale = (await touched(machine)).filter((page) => early.has(page));
+  assert.ok(stale.length > HELD.holdBytes / PAGE_BYTES / 2, "what the guest took was not free before");
+  const lie = listPayload([...runsOf(stale)], 4);
+  await using liar = await FakeHelper.listen(afterHello((seen) => answerTo(seen, lie)));
   machine.channelPath = () => liar.path;
   const { arrived, report } = await move(pair, machine, pair.a, pair.b, {});
   assert.ok(report.pages.free > 0, "nothing was dropped: the test means nothing");
   await assert.rejects(assertWholeWithin(arrived, 30_000));
 });
 
-/** A guest that lost pages of its kernel may never answer. */
+/** A guest that lost pages may never answer. */
 async function assertWholeWithin(machine: RunningMachine, timeoutMs: number): Promise<void> {
   let timer: NodeJS.Timeout | undefined;
   const late = new Promise<never>((_, reject) => {
