@@ -1,8 +1,8 @@
 import { spawnSync } from "node:child_process";
-import { appendFileSync, existsSync, mkdirSync, readFileSync } from "node:fs";
-import { dirname, join } from "node:path";
+import { join } from "node:path";
 import { z } from "zod";
 import { labResultSchema } from "../src/lab/lab-result.ts";
+import { appendToRunLog, pendingRuns, readRunLog } from "../src/lab/run-log.ts";
 
 const labMain = join(import.meta.dirname, "../src/lab/main.ts");
 
@@ -27,37 +27,29 @@ export type Line = z.infer<typeof lineSchema>;
  * that changes its speed changes it for all. A run that is kept is not made again.
  */
 export function runCells(cells: readonly Cell[], path: string, repeats: number): void {
-  mkdirSync(dirname(path), { recursive: true });
-  for (let repeat = 1; repeat <= repeats; repeat++) {
-    for (const cell of cells) {
-      if (readLines(path).filter((line) => line.cell === cell.name).length >= repeat) continue;
-      process.stderr.write(`${new Date().toISOString()} repeat ${repeat}, ${cell.name} … `);
-      const command = `npm run lab -- migrate ${cell.options.join(" ")} --json`;
-      const run = spawnSync(process.execPath, [labMain, "migrate", ...cell.options, "--json"], {
-        encoding: "utf8",
-        timeout: RUN_TIMEOUT_MS,
-      });
-      const last = run.stdout.trim().split("\n").at(-1) ?? "";
-      if (!last.startsWith("{")) {
-        process.stderr.write(`no result: ${run.stderr.trim().split("\n").at(-1)}\n`);
-        continue;
-      }
-      const line: Line = { cell: cell.name, command, result: labResultSchema.parse(JSON.parse(last)) };
-      appendFileSync(path, `${JSON.stringify(line)}\n`);
-      const { outcome, totalMs, downtimeMs, bytesOnWire } = line.result;
-      process.stderr.write(`${outcome}, ${totalMs} ms, down ${downtimeMs} ms, ${bytesOnWire} bytes\n`);
+  const keptOf = ({ name }: Cell) => readLines(path).filter((line) => line.cell === name).length;
+  for (const { cell, repeat } of pendingRuns(cells, () => repeats, keptOf)) {
+    process.stderr.write(`${new Date().toISOString()} repeat ${repeat}, ${cell.name} … `);
+    const command = `npm run lab -- migrate ${cell.options.join(" ")} --json`;
+    const run = spawnSync(process.execPath, [labMain, "migrate", ...cell.options, "--json"], {
+      encoding: "utf8",
+      timeout: RUN_TIMEOUT_MS,
+    });
+    const last = run.stdout.trim().split("\n").at(-1) ?? "";
+    if (!last.startsWith("{")) {
+      process.stderr.write(`no result: ${run.stderr.trim().split("\n").at(-1)}\n`);
+      continue;
     }
+    const line: Line = { cell: cell.name, command, result: labResultSchema.parse(JSON.parse(last)) };
+    appendToRunLog(path, line);
+    const { outcome, totalMs, downtimeMs, bytesOnWire } = line.result;
+    process.stderr.write(`${outcome}, ${totalMs} ms, down ${downtimeMs} ms, ${bytesOnWire} bytes\n`);
   }
 }
 
 /** The kept runs of a file; none where there is no file. */
 export function readLines(path: string): Line[] {
-  if (!existsSync(path)) return [];
-  return readFileSync(path, "utf8")
-    .trim()
-    .split("\n")
-    .filter((line) => line !== "")
-    .map((line) => lineSchema.parse(JSON.parse(line)));
+  return readRunLog(path, lineSchema);
 }
 
 /** A number for a table; a dash where there is none. */

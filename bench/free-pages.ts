@@ -17,9 +17,9 @@ const tablePath = join(folder, "free-pages.md");
 
 const engines: Readonly<Record<string, readonly string[]>> = {
   "qemu pre-copy": ["--engine", "qemu"],
-  "qemu with hints": ["--engine", "qemu", "--balloon", "hint"],
+  "qemu with hints": ["--engine", "qemu", "--free-page-hint"],
   "qemu with hints, init_on_alloc=0": [
-    ...["--engine", "qemu", "--balloon", "hint"],
+    ...["--engine", "qemu", "--free-page-hint"],
     ...["--kernel-parameters", "init_on_alloc=0"],
   ],
   "qemu, balloon to 1 GiB": ["--engine", "qemu", "--balloon", "1GiB"],

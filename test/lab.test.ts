@@ -86,6 +86,27 @@ test("latency reaches both engines' connections, and a guest that moved comes ba
   assert.equal(end.code, 0, end.stderr);
 });
 
+test("stock QEMU that stops the guest first delivers it running, and all of the move is downtime", async () => {
+  const { ended } = lab("--engine", "qemu", "--strategy", "stop-and-copy", "--hosts", "loopback", ...small);
+  const end = await ended;
+  const result = labResultSchema.parse(lastLine(end));
+  assert.equal(end.code, 0, end.stderr);
+  assert.equal(result.guestVerified, true);
+  assert.ok(result.downtimeMs! > 0.8 * result.totalMs!, `${result.downtimeMs} of ${result.totalMs} ms`);
+});
+
+for (const engine of ["qemu", "godwit"]) {
+  test(`a move by ${engine} that takes longer than it may is given up, and the guest runs on whole`, async () => {
+    const slow = ["--hosts", "loopback", "--link", "4Mbit/s", "--give-up", "1s"];
+    const { ended } = lab("--engine", engine, ...small, ...slow);
+    const end = await ended;
+    const result = labResultSchema.parse(lastLine(end));
+    assert.equal(end.code, 1, end.stderr);
+    assert.ok(["failed", "cancelled"].includes(result.outcome), result.outcome);
+    assert.equal(result.guestVerified, true);
+  });
+}
+
 test("without root the same works on the loopback device, without a client", async () => {
   const { child, ended } = lab("--engine", "qemu", "--hosts", "loopback", ...small);
   const end = await ended;

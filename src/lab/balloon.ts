@@ -7,15 +7,12 @@ import type { RunningMachine } from "../qemu/index.ts";
 const INFLATE_TIMEOUT_MS = 120_000;
 const POLL_MS = 50;
 
-/** What stock QEMU does about memory that the guest does not use. */
-export type BalloonUse = "none" | "hint" | { readonly inflateToBytes: number };
+/** Whether the guest gives back memory before stock QEMU moves it. */
+export type BalloonUse = "none" | { readonly inflateToBytes: number };
 
 /** The arguments for a machine file by which QEMU has the device that is needed. */
 export function balloonArguments(use: BalloonUse): string[] {
-  if (use === "none") return [];
-  const device = "virtio-balloon-pci,id=balloon,addr=0x1c";
-  if (use !== "hint") return ["-device", device];
-  return ["-object", "iothread,id=hints", "-device", `${device},free-page-hint=on,iothread=hints`];
+  return use === "none" ? [] : ["-device", "virtio-balloon-pci,id=balloon,addr=0x1c"];
 }
 
 /**

@@ -42,6 +42,8 @@ export interface Engine extends AsyncDisposable {
   readonly qemuVersion: string;
   /** The log of the QEMU that has the guest now, to look into after a failure. */
   readonly logPaths: readonly string[];
+  /** The guest's dirty rate as its QEMU measures it, where the engine can ask. */
+  dirtyBytesPerSecond?(signal?: AbortSignal): Promise<number>;
   /** Moves the guest to the other host. A failed move is a result too; only the lab's own failures are thrown. */
   move(options?: MoveOptions): Promise<EngineMove>;
 }

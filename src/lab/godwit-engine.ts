@@ -22,6 +22,8 @@ export interface GodwitEngineOptions {
   /** The guest, as YAML. Its first channel is the control channel. */
   readonly machineFile: string;
   readonly settings: MigrationSettingsInput;
+  /** A move that takes longer is cancelled; null: never. */
+  readonly giveUpMs: number | null;
 }
 
 /** Godwit as its users have it: two agents, spoken to over their API. */
@@ -63,7 +65,7 @@ export class GodwitEngine implements Engine {
   }
 
   async move(options: MoveOptions = {}): Promise<EngineMove> {
-    const { hosts, agents, settings } = this.#options;
+    const { hosts, agents, settings, giveUpMs } = this.#options;
     const source = agents.of(this.#where);
     const destinationHost = hosts.peerOf(this.#where);
     const destination = agents.of(destinationHost);
@@ -75,7 +77,15 @@ export class GodwitEngine implements Engine {
     };
     try {
       const report = await follow({
-        ...{ source, destination, from: this.#where, settings, machine: this.#machine.name, onEvent },
+        ...{
+          source,
+          destination,
+          from: this.#where,
+          settings,
+          machine: this.#machine.name,
+          onEvent,
+          giveUpMs,
+        },
         ...signalOf(options),
       });
       if (report.outcome === "completed") {
@@ -137,10 +147,11 @@ async function follow(move: {
   from: LabHost;
   settings: MigrationSettingsInput;
   machine: string;
+  giveUpMs: number | null;
   onEvent(event: MigrationEvent): void;
   signal?: AbortSignal;
 }): Promise<MigrationReport> {
-  const { source, destination, from, settings, machine, onEvent, signal } = move;
+  const { source, destination, from, settings, machine, giveUpMs, onEvent, signal } = move;
   const { id } = await source.client.migrate(
     {
       machine,
@@ -149,9 +160,16 @@ async function follow(move: {
     },
     signalOf(move),
   );
-  for await (const event of source.client.events(id, signalOf(move))) {
-    onEvent(event);
-    if (event.type === "report") return event.report;
+  // After the commit it is too late, and the move goes on to its end.
+  const giveUp = () => source.client.cancel(id).catch(() => {});
+  const timer = giveUpMs === null ? null : setTimeout(giveUp, giveUpMs);
+  try {
+    for await (const event of source.client.events(id, signalOf(move))) {
+      onEvent(event);
+      if (event.type === "report") return event.report;
+    }
+  } finally {
+    if (timer !== null) clearTimeout(timer);
   }
   signal?.throwIfAborted();
   throw new GodwitError("GODWIT_LAB_MOVE", `the events of migration ${id} ended without a report`, {

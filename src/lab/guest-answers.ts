@@ -25,6 +25,7 @@ export const statusSchema = z.object({
   churn: z.object({ bytes: count, ...paced, checkedPages: count, damagedPages: count }),
   disk: z.object({ open: z.boolean(), records: count, errno: count, achievedBytesPerSecond: count }),
 });
+/** What the guest says of itself and its load. */
 export type GuestStatus = z.infer<typeof statusSchema>;
 
 const findings = {
@@ -61,8 +62,10 @@ export const verdictSchema = z.object({
     }),
   ),
 });
+/** What the guest found when it checked its memory. */
 export type Verdict = z.infer<typeof verdictSchema>;
 
 /** The answer to `disk-verify`: records written in all, and how the device's pages of 4 KiB were found. */
 export const diskVerdictSchema = z.object({ records: count, pages: count, ...findings, bad: count });
+/** What it found when it checked its disk. */
 export type DiskVerdict = z.infer<typeof diskVerdictSchema>;

@@ -43,7 +43,8 @@ test("nonsense is refused, and the message names the option", () => {
   };
   refused({ engine: "xen" as "qemu" }, /--engine/);
   refused({ roundTrips: "many" }, /--round-trips/);
-  refused({ engine: "qemu", strategy: "stop-and-copy" }, /--strategy/);
+  refused({ engine: "qemu", strategy: "hybrid" }, /--strategy/);
+  refused({ engine: "godwit", freePageHint: true }, /--free-page-hint/);
   refused({ engine: "godwit", capabilities: "multifd" }, /--capabilities/);
   refused({ engine: "qemu", parameters: "downtime-limit" }, /--parameters/);
   refused({ memory: "1GiB", hold: "2GiB" }, /more than the guest's memory/);

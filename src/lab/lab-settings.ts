@@ -10,6 +10,12 @@ import {
 } from "../migration/settings.ts";
 import type { BalloonUse } from "./balloon.ts";
 
+/** How stock QEMU can be told to move a guest. */
+export const qemuStrategies = ["stop-and-copy", "pre-copy", "post-copy"] as const;
+
+/** The name of one of them. */
+export type QemuStrategy = (typeof qemuStrategies)[number];
+
 /** Who moves the guest: Godwit's agents, or stock QEMU to stock QEMU as the baseline. */
 export const engineNames = ["godwit", "qemu"] as const;
 
@@ -54,12 +60,16 @@ export interface LabSettings {
   /** The guest drops clean page cache first. */
   readonly dropCache: boolean;
   readonly bandwidthBytesPerSecond: number | null;
-  /** Of stock QEMU: what it does about memory that the guest does not use. */
+  /** Of stock QEMU: whether the guest gives back memory first. */
   readonly balloon: BalloonUse;
   /** More for the guest's kernel. */
   readonly kernelParameters: string;
   /** Pages that go with one that the guest waits for; null: Godwit adapts it. */
   readonly bubblePages: number | null;
+  /** Stock QEMU's way to leave out free pages: a balloon device that reports them. */
+  readonly freePageHint: boolean;
+  /** A move that takes longer is cancelled; null: stock QEMU's after five minutes, Godwit's never. */
+  readonly giveUpMs: number | null;
   /** Times there and back; 0 is one move from a to b. */
   readonly roundTrips: number;
   /** What the two hosts are; null for the better kind that this process may make. */
@@ -95,6 +105,8 @@ const textSchema = z.object({
   bubble: z.coerce.number().int().min(1).max(256).optional(),
   balloon: z.string().default("none"),
   kernelParameters: z.string().default(""),
+  freePageHint: z.boolean().default(false),
+  giveUp: z.string().optional(),
   hosts: z.enum(["namespaces", "loopback"]).optional(),
   roundTrips: z.coerce.number().int().min(0).max(1000).default(0),
 });
@@ -114,14 +126,17 @@ export function readLabSettings(text: LabSettingsText): LabSettings {
   }
   const { data } = parsed;
   const memoryBytes = parseBytes(data.memory);
-  if (data.engine === "qemu" && !["pre-copy", "post-copy"].includes(data.strategy ?? "pre-copy")) {
-    throw badOption(`--strategy ${data.strategy}: the engine qemu knows pre-copy and post-copy only`);
+  if (data.engine === "qemu" && !isQemuStrategy(data.strategy ?? "pre-copy")) {
+    throw badOption(`--strategy ${data.strategy}: the engine qemu knows ${qemuStrategies.join(", ")} only`);
   }
   if (data.engine === "godwit" && (data.capabilities ?? data.parameters) !== undefined) {
     throw badOption("--capabilities and --parameters are for the engine qemu");
   }
   if (data.engine === "godwit" && data.balloon !== "none")
     throw badOption("--balloon is for the engine qemu");
+  if (data.engine === "godwit" && data.freePageHint) {
+    throw badOption("--free-page-hint is for the engine qemu");
+  }
   return {
     engine: data.engine,
     strategy: data.strategy ?? "pre-copy",
@@ -150,9 +165,16 @@ export function readLabSettings(text: LabSettingsText): LabSettings {
     kernelParameters: data.kernelParameters,
     bubblePages: data.bubble ?? null,
     bandwidthBytesPerSecond: data.bandwidth === undefined ? null : parseBytesPerSecond(data.bandwidth),
+    freePageHint: data.freePageHint,
+    giveUpMs: data.giveUp === undefined ? null : parseMilliseconds(data.giveUp),
     roundTrips: data.roundTrips,
     hosts: data.hosts ?? null,
   };
+}
+
+/** Whether stock QEMU can be told to move a guest so. */
+export function isQemuStrategy(name: string): name is QemuStrategy {
+  return (qemuStrategies as readonly string[]).includes(name);
 }
 
 /** `50%` of the memory, or an amount. Whole pages. */
@@ -164,7 +186,7 @@ function share(text: string, memoryBytes: number): number {
 }
 
 function balloonUse(text: string): BalloonUse {
-  return text === "none" || text === "hint" ? text : { inflateToBytes: parseBytes(text) };
+  return text === "none" ? text : { inflateToBytes: parseBytes(text) };
 }
 
 function list(text: string | undefined): string[] {

@@ -3,6 +3,7 @@ import { Command, CommanderError } from "commander";
 import { useCompileCache } from "../base/compile-cache.ts";
 import { asGodwitError, GodwitError } from "../base/errors.ts";
 import type { MigrationEvent } from "../migration/events.ts";
+import type { FiguresOptions } from "./figures/figures-command.ts";
 import { interruption } from "./interruption.ts";
 import type { LabResult } from "./lab-result.ts";
 import { type LabSettingsText, readLabSettings } from "./lab-settings.ts";
@@ -33,6 +34,11 @@ async function main(parameters: readonly string[]): Promise<number> {
   migrateOptions(program.command("migrate")).action(async (options: LabSettingsText & OwnOptions) => {
     code = await migrate(options);
   });
+  figuresOptions(program.command("figures")).action(async (options: FiguresOptions) => {
+    // What draws is large, and a measurement needs none of it.
+    const { figuresCommand } = await import("./figures/figures-command.ts");
+    code = await figuresCommand(options);
+  });
   for (const command of [program, ...program.commands]) command.exitOverride();
   try {
     await program.parseAsync([...parameters], { from: "user" });
@@ -52,7 +58,7 @@ function migrateOptions(command: Command): Command {
     .option("--engine <godwit|qemu>", "who moves the guest; qemu: stock QEMU to stock QEMU", "godwit")
     .option(
       "--strategy <name>",
-      "stop-and-copy, pre-copy, post-copy, hybrid or auto; qemu: pre-copy or post-copy",
+      "stop-and-copy, pre-copy, post-copy, hybrid or auto (default: pre-copy); qemu: the first three",
     )
     .option("--memory <size>", "the guest's memory; 8 KiB more where QEMU under TCG needs it", "1GiB")
     .option("--exact-memory", "no 8 KiB more: only for QEMU 10 and later")
@@ -74,11 +80,7 @@ function migrateOptions(command: Command): Command {
     .option("--qemu <version|binary>", "10.0, 7.2 or a path", "10.0")
     .option("--capabilities <names>", "of stock QEMU, such as multifd,xbzrle")
     .option("--parameters <settings>", "of stock QEMU, such as multifd-compression=zstd,multifd-channels=2")
-    .option(
-      "--balloon <hint|size>",
-      "of stock QEMU: free-page hints, or the guest shrunk to a size first",
-      "none",
-    )
+    .option("--balloon <size>", "of stock QEMU: the guest is shrunk to this size first", "none")
     .option("--kernel-parameters <text>", "more for the guest's kernel, such as init_on_alloc=0", "")
     .option("--compression <auto|none|zstd|lz4>", "of Godwit", "auto")
     .option("--contents <auto|memory|stream>", "where Godwit takes page contents from", "auto")
@@ -87,6 +89,8 @@ function migrateOptions(command: Command): Command {
     .option("--drop-cache", "the guest drops clean page cache first, for Godwit")
     .option("--bandwidth <rate>", "cap below the link's rate")
     .option("--bubble <pages>", "pages that go with one that the guest waits for (default: adapts)")
+    .option("--free-page-hint", "stock QEMU's balloon reports the guest's free pages")
+    .option("--give-up <time>", "cancel a move that takes longer")
     .option("--hosts <kind>", "namespaces (needs root) or loopback; the default is what can be had")
     .option("--round-trips <count>", "move there and back so often; 0: there only", "0")
     .option("--repeat <count>", "do it all so often; the last line then has the medians", "1")
@@ -94,6 +98,18 @@ function migrateOptions(command: Command): Command {
     .option("--keep <file>", "append each result to this file as a line of JSON")
     .option("--probes <file>", "write each probe of the client into this file")
     .option("--events <file>", "append each event of the migrations to this file as a line of JSON");
+}
+
+function figuresOptions(command: Command): Command {
+  return command
+    .description("measure what the papers measured, draw it, and write a report")
+    .option("--quick", "a small grid, once: below ten minutes")
+    .option("--only <figures>", "such as 7 or 1,7,judge")
+    .option("--from <file>", "draw the runs of this results.jsonl, and run nothing")
+    .option("--events <file>", "draw the timeline of the last migration of this event log, and nothing else")
+    .option("--repeat <count>", "runs of each cell (default: 3, quick: 1)")
+    .option("--minutes <count>", "begin no run that would end later (default: 120, quick: 10)")
+    .option("--out <folder>", "where results, figures and report go", "build/figures");
 }
 
 async function migrate(options: LabSettingsText & OwnOptions): Promise<number> {

@@ -4,6 +4,8 @@ import { softwareVersion } from "../agent/version.ts";
 import { GodwitError } from "../base/errors.ts";
 import type { MigrationEvent } from "../migration/events.ts";
 import { balloonArguments } from "./balloon.ts";
+import { ClientStream } from "./client-stream.ts";
+import type { ClientSteps } from "./client-stream-steps.ts";
 import type { Engine } from "./engine.ts";
 import { GodwitEngine } from "./godwit-engine.ts";
 import { type GuestLoad, loadGuest } from "./guest-load.ts";
@@ -11,7 +13,7 @@ import { type Hosts, makeHosts } from "./hosts.ts";
 import { startLabAgents } from "./lab-agent.ts";
 import { labMachine, labMachineFile } from "./lab-machine.ts";
 import type { LabResult } from "./lab-result.ts";
-import type { LabSettings } from "./lab-settings.ts";
+import type { LabSettings, QemuStrategy } from "./lab-settings.ts";
 import { measureMove } from "./measure.ts";
 import { labAddresses } from "./namespace-network.ts";
 import { Probe } from "./probe.ts";
@@ -21,6 +23,16 @@ import { guestImage, type QemuVersion, qemuBuild, qemuVersions } from "./toolcha
 
 /** The guest's UDP echo. */
 const ECHO_PORT = 7;
+
+/** The client's traffic is told from this long before a move until this long after it: the guest is idle then. */
+const CLIENT_BEFORE_MS = 1500;
+const CLIENT_AFTER_MS = 900;
+
+/** A balloon whose driver reports free pages while QEMU migrates; it needs a thread of its own for that. */
+const freePageHintArguments = [
+  ...["-object", "iothread,id=hints"],
+  ...["-device", "virtio-balloon-pci,id=balloon0,free-page-hint=on,iothread=hints,addr=0x1c"],
+];
 
 /** How a run is followed. */
 export interface RunOptions {
@@ -33,6 +45,10 @@ export interface RunOptions {
   onResult?(result: LabResult): void;
   /** Writes every probe of the client into this file. */
   readonly probeFile?: string;
+  /** Has a client take the guest's TCP streams, and tells what it saw of each move. */
+  onClientSteps?(steps: ClientSteps): void;
+  /** Has the guest's dirty rate measured by QEMU before the first move, where the engine can ask it. */
+  onDirtyRate?(bytesPerSecond: number): void;
 }
 
 /**
@@ -62,6 +78,14 @@ export async function runLab(settings: LabSettings, options: RunOptions = {}): P
     hosts.client === null
       ? null
       : parts.use(await Probe.start(hosts.client, { host: labAddresses.guest, port: ECHO_PORT }));
+  const stream =
+    hosts.client === null || options.onClientSteps === undefined
+      ? null
+      : parts.use(await ClientStream.start(hosts.client, labAddresses.guest));
+  if (options.onDirtyRate !== undefined && engine.dirtyBytesPerSecond !== undefined) {
+    say("QEMU measures the guest's dirty rate");
+    options.onDirtyRate(await engine.dirtyBytesPerSecond(signal));
+  }
   const versions = {
     godwit: softwareVersion,
     qemu: engine.qemuVersion,
@@ -78,11 +102,19 @@ export async function runLab(settings: LabSettings, options: RunOptions = {}): P
       ...(options.onEvent === undefined ? {} : { onEvent: options.onEvent }),
     });
     results.push(result);
+    if (stream !== null) options.onClientSteps?.(await clientSteps(stream, result));
     options.onResult?.(result);
     if (result.outcome !== "completed" || result.guestVerified !== true) break;
   }
   if (options.probeFile !== undefined) await probe?.save(options.probeFile);
   return results;
+}
+
+/** What the client saw of a move, a little before and after included: then the guest checks itself. */
+function clientSteps(stream: ClientStream, { startedAt, totalMs }: LabResult): Promise<ClientSteps> {
+  const beginMs = Date.parse(startedAt);
+  const endMs = totalMs === null ? Date.now() : beginMs + totalMs;
+  return stream.look(beginMs - CLIENT_BEFORE_MS, endMs + CLIENT_AFTER_MS);
 }
 
 /** A version that set-up knows, or the path of a binary. @throws GodwitError `GODWIT_SETUP_MISSING`, `GODWIT_LAB_OPTION` */
@@ -111,16 +143,17 @@ async function startEngine(
   const { hosts, folder } = parts;
   const { memoryBytes, exactMemory, vcpus } = settings;
   const { kernelParameters, balloon } = settings;
-  const more = balloon === "none" ? {} : { more: { extraArguments: balloonArguments(balloon) } };
-  const machine = { memoryBytes, exactMemory, vcpus, kernelParameters, ...more };
+  const machine = { memoryBytes, exactMemory, vcpus, kernelParameters };
   const binary = qemuBinary(settings.qemu);
   if (settings.engine === "qemu") {
-    const { downtimeLimitMs, bandwidthBytesPerSecond, capabilities, parameters } = settings;
+    const { downtimeLimitMs, bandwidthBytesPerSecond, capabilities, parameters, giveUpMs } = settings;
+    const balloonDevice = settings.freePageHint ? freePageHintArguments : balloonArguments(balloon);
+    const more = balloonDevice.length === 0 ? {} : { extraArguments: balloonDevice };
     return QemuEngine.start({
-      ...{ hosts, folder, binary, machine: labMachine(hosts, machine) },
-      ...{ downtimeLimitMs, bandwidthBytesPerSecond, capabilities, parameters },
-      postcopy: settings.strategy === "post-copy",
-      inflateToBytes: typeof balloon === "string" ? null : balloon.inflateToBytes,
+      ...{ hosts, folder, binary, machine: labMachine(hosts, { ...machine, more }) },
+      ...{ downtimeLimitMs, bandwidthBytesPerSecond, capabilities, parameters, giveUpMs },
+      strategy: settings.strategy as QemuStrategy,
+      inflateToBytes: balloon === "none" ? null : balloon.inflateToBytes,
       ...(signal === undefined ? {} : { signal }),
     });
   }
@@ -140,6 +173,7 @@ async function startEngine(
     hosts,
     agents,
     machineFile: labMachineFile(hosts, machine),
+    giveUpMs: settings.giveUpMs,
     settings: {
       ...{ strategy: strategy as "pre-copy", downtimeLimitMs, compression, contents },
       ...{ freePages, workingSet, dropCache },

@@ -55,6 +55,8 @@ export const migrationEventSchema = z.discriminatedUnion("type", [
     /** Guest pages per second that QEMU reported dirty again in its last round. */
     dirtyPagesPerSecond: z.number(),
     rounds: z.number().int(),
+    /** Pages that the running destination asked for so far; logs of before this field have none. */
+    faultedPages: z.number().int().default(0),
     /** Estimated time left, or null where it can't be told. */
     leftMs: z.number().nullable(),
     /** Why the estimate is what it is, in words. */

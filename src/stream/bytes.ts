@@ -27,6 +27,7 @@ export function putUint32(out: Uint8Array, at: number, value: number): number {
   return at + 4;
 }
 
+/** Writes 16 bits, big-endian, and gives the place behind them. */
 export function putUint16(out: Uint8Array, at: number, value: number): number {
   out[at] = value >>> 8;
   out[at + 1] = value;

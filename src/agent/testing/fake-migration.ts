@@ -51,6 +51,7 @@ export class FakeMigration implements OutgoingMigration {
       pagesPerSecond: 30_000,
       dirtyPagesPerSecond: 100,
       rounds: 2,
+      faultedPages: 0,
       leftMs: 1500,
       leftReason: "the guest dirties less than the link carries",
     });

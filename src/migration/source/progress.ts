@@ -70,6 +70,7 @@ export class ProgressMeter {
       pagesPerSecond: Math.round(pagesPerSecond),
       dirtyPagesPerSecond: this.#dirtyPagesPerSecond,
       rounds: this.#run.rounds,
+      faultedPages: counters.faults,
       leftMs,
       leftReason,
     };

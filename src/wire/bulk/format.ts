@@ -62,10 +62,15 @@ export function pageArea(frameBuffer: Buffer): Buffer {
   return frameBuffer.subarray(PREFIX_BYTES, MAXIMUM_FRAME_BYTES);
 }
 
+/** The first byte of every frame. */
 export const MAGIC = 0x47;
+
+/** The second: what the frame is. */
 export const TYPE_BATCH = 1;
 export const TYPE_END_OF_SET = 2;
 export const TYPE_GOODBYE = 3;
+
+/** How the contents of a batch travel. */
 export const CODEC_RAW = 0;
 export const CODEC_ZSTD = 1;
 export const CODEC_LZ4 = 2;

@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { defineMessage, type MessageOf } from "./define.ts";
+import { defineMessage } from "./define.ts";
 import { errorRecordField, migrationIdField } from "./fields.ts";
 
 /** One side gives up. */
@@ -21,5 +21,3 @@ export const abort = defineMessage({
     },
   ],
 });
-
-export type Abort = MessageOf<typeof abort>;

@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { defineMessage, type MessageOf } from "./define.ts";
+import { defineMessage } from "./define.ts";
 import { migrationIdField, nameField, versionField } from "./fields.ts";
 
 /** The destination takes the machine. */
@@ -18,5 +18,3 @@ export const accepted = defineMessage({
   }),
   examples: [{ migrationId: "m-1", qemuVersion: "10.0.2", destinationName: "beta", postcopy: true }],
 });
-
-export type Accepted = MessageOf<typeof accepted>;

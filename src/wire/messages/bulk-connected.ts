@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { defineMessage, type MessageOf } from "./define.ts";
+import { defineMessage } from "./define.ts";
 import { migrationIdField } from "./fields.ts";
 
 /** Every bulk connection stands. */
@@ -12,5 +12,3 @@ export const bulkConnected = defineMessage({
   schema: z.strictObject({ migrationId: migrationIdField }),
   examples: [{ migrationId: "m-1" }],
 });
-
-export type BulkConnected = MessageOf<typeof bulkConnected>;

@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { defineMessage, type MessageOf } from "./define.ts";
+import { defineMessage } from "./define.ts";
 import { migrationIdField } from "./fields.ts";
 
 /** Where the destination finds the bulk connections. */
@@ -19,5 +19,3 @@ export const bulkOffer = defineMessage({
   }),
   examples: [{ migrationId: "m-1", ports: [40_001, 40_002], tokenHex: "5a".repeat(32), compression: "auto" }],
 });
-
-export type BulkOffer = MessageOf<typeof bulkOffer>;

@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { defineMessage, type MessageOf } from "./define.ts";
+import { defineMessage } from "./define.ts";
 import { errorRecordField, migrationIdField } from "./fields.ts";
 
 /** The destination could not continue the guest and never will. */
@@ -14,5 +14,3 @@ export const commitRefused = defineMessage({
     { migrationId: "m-1", error: { code: "GODWIT_QMP_COMMAND", message: "Failed to get write lock" } },
   ],
 });
-
-export type CommitRefused = MessageOf<typeof commitRefused>;

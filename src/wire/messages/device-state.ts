@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { defineMessage, type MessageOf } from "./define.ts";
+import { defineMessage } from "./define.ts";
 import { migrationIdField } from "./fields.ts";
 
 /** One chunk of the device state. */
@@ -20,5 +20,3 @@ export const deviceState = defineMessage({
     { migrationId: "m-1", index: 1, last: true },
   ],
 });
-
-export type DeviceState = MessageOf<typeof deviceState>;

@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { defineMessage, type MessageOf } from "./define.ts";
+import { defineMessage } from "./define.ts";
 import { migrationIdField } from "./fields.ts";
 
 /** Pages that were sent and are stale: the destination is to forget them before the guest can see them. */
@@ -16,5 +16,3 @@ export const discards = defineMessage({
   }),
   examples: [{ migrationId: "m-1", block: 0 }],
 });
-
-export type Discards = MessageOf<typeof discards>;

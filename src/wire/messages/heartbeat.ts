@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { defineMessage, type MessageOf } from "./define.ts";
+import { defineMessage } from "./define.ts";
 
 /** Keeps the link known to be alive; the channel sends and takes it by itself. */
 export const heartbeat = defineMessage({
@@ -11,5 +11,3 @@ export const heartbeat = defineMessage({
   schema: z.strictObject({}),
   examples: [{}],
 });
-
-export type Heartbeat = MessageOf<typeof heartbeat>;

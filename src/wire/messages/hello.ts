@@ -34,4 +34,5 @@ export const hello = defineMessage({
   ],
 });
 
+/** {@link hello} as it arrives. */
 export type Hello = MessageOf<typeof hello>;

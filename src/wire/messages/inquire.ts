@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { defineMessage, type MessageOf } from "./define.ts";
+import { defineMessage } from "./define.ts";
 import { migrationIdField } from "./fields.ts";
 
 /** A source in doubt asks what the destination's journal says. */
@@ -12,5 +12,3 @@ export const inquire = defineMessage({
   schema: z.strictObject({ migrationId: migrationIdField }),
   examples: [{ migrationId: "m-1" }],
 });
-
-export type Inquire = MessageOf<typeof inquire>;

@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { defineMessage, type MessageOf } from "./define.ts";
+import { defineMessage } from "./define.ts";
 import { migrationIdField } from "./fields.ts";
 
 /** What the guest asks for first after a move: knowledge that goes where the guest goes. */
@@ -12,5 +12,3 @@ export const learnedPages = defineMessage({
   schema: z.strictObject({ migrationId: migrationIdField }),
   examples: [{ migrationId: "m-1" }],
 });
-
-export type LearnedPages = MessageOf<typeof learnedPages>;

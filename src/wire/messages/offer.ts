@@ -46,6 +46,7 @@ export const offer = defineMessage({
   ],
 });
 
+/** {@link offer} as it arrives. */
 export type Offer = MessageOf<typeof offer>;
 
 /** A RAM block as messages carry it. */

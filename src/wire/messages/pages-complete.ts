@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { defineMessage, type MessageOf } from "./define.ts";
+import { defineMessage } from "./define.ts";
 import { countField, migrationIdField } from "./fields.ts";
 
 /** Everything that must be there before the destination loads the device state has been sent. */
@@ -27,5 +27,3 @@ export const pagesComplete = defineMessage({
     },
   ],
 });
-
-export type PagesComplete = MessageOf<typeof pagesComplete>;

@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { defineMessage, type MessageOf } from "./define.ts";
+import { defineMessage } from "./define.ts";
 import { epochMsField, migrationIdField } from "./fields.ts";
 
 /** The destination could run the guest now. */
@@ -18,5 +18,3 @@ export const prepared = defineMessage({
     { migrationId: "m-1", pagesCompleteAtEpochMs: 1_790_000_000_010, loadedAtEpochMs: 1_790_000_000_020 },
   ],
 });
-
-export type Prepared = MessageOf<typeof prepared>;

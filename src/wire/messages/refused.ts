@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { defineMessage, type MessageOf } from "./define.ts";
+import { defineMessage } from "./define.ts";
 import { errorRecordField, migrationIdField } from "./fields.ts";
 
 /** The destination does not take the machine. */
@@ -17,5 +17,3 @@ export const refused = defineMessage({
     },
   ],
 });
-
-export type Refused = MessageOf<typeof refused>;

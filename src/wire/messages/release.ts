@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { defineMessage, type MessageOf } from "./define.ts";
+import { defineMessage } from "./define.ts";
 import { migrationIdField } from "./fields.ts";
 
 /** The source has let go of the guest. */
@@ -12,5 +12,3 @@ export const release = defineMessage({
   schema: z.strictObject({ migrationId: migrationIdField }),
   examples: [{ migrationId: "m-1" }],
 });
-
-export type Release = MessageOf<typeof release>;

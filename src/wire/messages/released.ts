@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { defineMessage, type MessageOf } from "./define.ts";
+import { defineMessage } from "./define.ts";
 import { countField, cpuSecondsField, migrationIdField } from "./fields.ts";
 
 /** The last message of a migration. */
@@ -16,5 +16,3 @@ export const released = defineMessage({
   }),
   examples: [{ migrationId: "m-1", cpuSeconds: 2.5, receivedBytes: 123_456_789 }],
 });
-
-export type Released = MessageOf<typeof released>;

@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { defineMessage, type MessageOf } from "./define.ts";
+import { defineMessage } from "./define.ts";
 import { countField, migrationIdField } from "./fields.ts";
 
 /** The destination lacks nothing any more. */
@@ -24,5 +24,3 @@ export const remainderComplete = defineMessage({
     { migrationId: "m-1", faults: 3, latencyCounts: [0, 1, 2], p50Us: 3, p99Us: 4, stalledMs: 0.01 },
   ],
 });
-
-export type RemainderComplete = MessageOf<typeof remainderComplete>;

@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { defineMessage, type MessageOf } from "./define.ts";
+import { defineMessage } from "./define.ts";
 import { countField, migrationIdField } from "./fields.ts";
 
 /** The guest is to resume before all of its pages are there. */
@@ -23,5 +23,3 @@ export const resumeSetComplete = defineMessage({
     { migrationId: "m-1", connections: [{ batches: 10, pages: 2560, zeroPages: 12 }], owedPages: 51_200 },
   ],
 });
-
-export type ResumeSetComplete = MessageOf<typeof resumeSetComplete>;

@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { defineMessage, type MessageOf } from "./define.ts";
+import { defineMessage } from "./define.ts";
 import { cpuSecondsField, epochMsField, migrationIdField } from "./fields.ts";
 
 /** The guest runs at the destination. */
@@ -17,5 +17,3 @@ export const running = defineMessage({
   }),
   examples: [{ migrationId: "m-1", resumedAtEpochMs: 1_790_000_000_030.5, cpuSeconds: 1.25 }],
 });
-
-export type Running = MessageOf<typeof running>;

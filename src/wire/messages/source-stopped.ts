@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { defineMessage, type MessageOf } from "./define.ts";
+import { defineMessage } from "./define.ts";
 import { epochMsField, migrationIdField } from "./fields.ts";
 
 /** The guest stands still at the source. */
@@ -16,5 +16,3 @@ export const sourceStopped = defineMessage({
   }),
   examples: [{ migrationId: "m-1", stoppedAtEpochMs: 1_790_000_000_000.25 }],
 });
-
-export type SourceStopped = MessageOf<typeof sourceStopped>;

@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { defineMessage, type MessageOf } from "./define.ts";
+import { defineMessage } from "./define.ts";
 import { countField, migrationIdField, ramBlocksField } from "./fields.ts";
 
 /** What QEMU's stream says before the first page. */
@@ -28,5 +28,3 @@ export const streamHead = defineMessage({
     },
   ],
 });
-
-export type StreamHead = MessageOf<typeof streamHead>;

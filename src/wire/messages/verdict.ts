@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { defineMessage, type MessageOf } from "./define.ts";
+import { defineMessage } from "./define.ts";
 import { epochMsField, migrationIdField } from "./fields.ts";
 
 /** What the destination's journal says about a migration. */
@@ -20,5 +20,3 @@ export const verdict = defineMessage({
     { migrationId: "m-1", verdict: "running", resumedAtEpochMs: 1_790_000_000_030 },
   ],
 });
-
-export type Verdict = MessageOf<typeof verdict>;
