@@ -1,4 +1,4 @@
-# The guest: Debian's kernel, busybox, and the load generator in an initrd. Sourced by scripts/setup.
+# The guest: Debian's kernel, busybox, and our own programs in an initrd. Sourced by scripts/setup.
 
 guest=$build/guest
 guest_packages=$build/guest-packages
@@ -11,6 +11,7 @@ guest_modules=(
 
 guest_all() {
   guest_fetch
+  guest_driver_all
   guest_image
 }
 
@@ -57,10 +58,12 @@ guest_copy_module() {
   echo "$name.ko" >>"$target/order"
 }
 
+guest_driver_stamp() { cat "$guest_driver/.stamp" 2>/dev/null || echo none; }
+
 guest_image() {
   local digest sources release busybox tree module module_folder
   mapfile -t sources < <(guest_sources)
-  digest=$(digest_of "${sources[@]}" "$guest_packages/release" "$here/guest.sh")
+  digest=$(digest_of "${sources[@]}" "$guest_packages/release" "$here/guest.sh" -- "$(guest_driver_stamp)")
   step_is_current "$guest/.stamp" "$digest" && return
   if ! command -v gcc >/dev/null || [ ! -e /usr/lib/x86_64-linux-gnu/libc.a ]; then
     say "guest: no image without a C compiler"
@@ -79,10 +82,12 @@ guest_image() {
   chmod +x "$tree/init"
   gcc -O2 -Wall -Wextra -static -pthread -s -o "$build/guest.new/load" "$root"/guest/load/*.c
   cp "$build/guest.new/load" "$tree/bin/load"
+  gcc -O2 -Wall -Wextra -static -s -o "$tree/bin/helper" "$root"/guest/helper/*.c
   : >"$tree/modules/order"
   for module in "${guest_modules[@]}"; do
     guest_copy_module "$module" "$tree/modules"
   done
+  [ ! -e "$guest_driver/godwit_guest.ko" ] || cp "$guest_driver/godwit_guest.ko" "$tree/modules/"
   # Without their signatures: checking these costs an emulated guest a tenth of a second.
   strip --strip-debug "$tree"/modules/*.ko
   # Uncompressed: unpacking costs an emulated guest more than reading.

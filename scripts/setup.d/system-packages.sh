@@ -3,6 +3,9 @@
 missing_system_packages() {
   command -v gcc >/dev/null || echo gcc
   [ -e /usr/lib/x86_64-linux-gnu/libc.a ] || echo libc6-dev
+  # For the guest's driver: the kernel's makefiles, and a tool of theirs that reads object files.
+  command -v make >/dev/null || echo make
+  [ -e /usr/lib/x86_64-linux-gnu/libelf.so.1 ] || echo libelf1
   PATH=$PATH:/usr/sbin:/sbin command -v tc >/dev/null || echo iproute2
 }
 

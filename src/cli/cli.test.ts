@@ -115,6 +115,8 @@ test("migrate passes its settings on and prints lines in a pipe", async (context
     downtimeLimitMs: 30,
     compression: "zstd",
     contents: "stream",
+    workingSet: "auto",
+    dropCache: false,
     bulkConnections: 2,
   });
   fake.progress(400);

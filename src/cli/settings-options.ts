@@ -4,9 +4,11 @@ import { parseBytesPerSecond, parseMilliseconds } from "../base/units.ts";
 import {
   compressionNames,
   contentSourceNames,
+  freePagesNames,
   type MigrationSettings,
   migrationSettingsSchema,
   strategyNames,
+  workingSetNames,
 } from "../migration/settings.ts";
 
 /** The options of a migration as commander gives them. */
@@ -17,6 +19,9 @@ export interface SettingsOptions {
   readonly compression?: string;
   readonly contents?: string;
   readonly connections?: string;
+  readonly freePages?: string;
+  readonly workingSet?: string;
+  readonly dropCache?: boolean;
   readonly bubble?: string;
 }
 
@@ -34,6 +39,19 @@ export function withSettings(command: Command): Command {
         contentSourceNames,
       ),
     )
+    .addOption(
+      new Option(
+        "--free-pages <source>",
+        "where to learn the guest's free pages, which stay behind (default: the machine file's)",
+      ).choices(freePagesNames),
+    )
+    .addOption(
+      new Option(
+        "--working-set <choice>",
+        "whether pages that the guest works with go first (default auto)",
+      ).choices(workingSetNames),
+    )
+    .option("--drop-cache", "have the guest drop clean page cache first")
     .option("--connections <count>", "bulk connections (default 2)")
     .option("--bubble <pages>", "pages that go with one that the resumed guest waits for (default: adapts)");
 }
@@ -43,11 +61,25 @@ export function withSettings(command: Command): Command {
  * @throws GodwitError `GODWIT_USAGE`, `GODWIT_BAD_QUANTITY`
  */
 export function settingsOf(options: SettingsOptions): MigrationSettings {
-  const { strategy, bandwidth, downtimeLimit, compression, contents, connections, bubble } = options;
+  const {
+    strategy,
+    bandwidth,
+    downtimeLimit,
+    compression,
+    contents,
+    connections,
+    bubble,
+    freePages,
+    workingSet,
+    dropCache,
+  } = options;
   const settings = migrationSettingsSchema.safeParse({
     strategy,
     compression,
     contents,
+    freePages,
+    workingSet,
+    dropCache,
     bandwidthBytesPerSecond: bandwidth === undefined ? undefined : parseBytesPerSecond(bandwidth),
     downtimeLimitMs: downtimeLimit === undefined ? undefined : parseMilliseconds(downtimeLimit),
     bubblePages: bubble === undefined ? undefined : Number(bubble),

@@ -13,6 +13,7 @@ export interface EngineMove
     | "setupMs"
     | "downtimeMs"
     | "pages"
+    | "freePages"
     | "postcopy"
     | "rounds"
     | "sourceEnded"
@@ -55,6 +56,7 @@ export const noFigures = {
   downtimeMs: null,
   switchoverAtMs: null,
   pages: { total: 0, sent: 0, resent: 0, differences: 0, zero: 0, free: 0, faulted: 0 },
+  freePages: null,
   postcopy: null,
   rounds: 0,
   sourceEnded: false,

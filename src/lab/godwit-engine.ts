@@ -94,10 +94,21 @@ export class GodwitEngine implements Engine {
       }
       const { sourceCpuSeconds: sourceSeconds, destinationCpuSeconds: destinationSeconds } = report.agents;
       const cpu = { sourceSeconds, destinationSeconds };
-      const { outcome, totalMs, liveMs, setupMs, downtimeMs, pages, postcopy, rounds, sourceEnded } = report;
+      const {
+        outcome,
+        totalMs,
+        liveMs,
+        setupMs,
+        downtimeMs,
+        pages,
+        freePages,
+        postcopy,
+        rounds,
+        sourceEnded,
+      } = report;
       const error = report.error as ErrorRecord | null;
       const times = { totalMs, liveMs, setupMs, downtimeMs, switchoverAtMs };
-      return { outcome, ...times, pages, postcopy, rounds, sourceEnded, cpu, error };
+      return { outcome, ...times, pages, freePages, postcopy, rounds, sourceEnded, cpu, error };
     } catch (error) {
       if (options.signal?.aborted === true) throw error;
       return { outcome: "failed", ...noFigures, error: asGodwitError(error, "GODWIT_LAB_MOVE").toJSON() };

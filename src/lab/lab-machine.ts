@@ -11,6 +11,9 @@ export const LAB_MACHINE_NAME = "guest";
 /** The virtio-serial port by which the load generator takes commands; it needs no network. */
 export const CONTROL_CHANNEL = "org.godwit.lab.0";
 
+/** The port of the guest's helper, which tells what is free. */
+const HELPER_CHANNEL = "org.godwit.guest.0";
+
 /** What the lab's guest shall be like. */
 export interface LabMachineOptions {
   /** Made odd by the rule of `odd-memory.ts`, unless `exactMemory` is set. */
@@ -18,6 +21,8 @@ export interface LabMachineOptions {
   readonly exactMemory?: boolean;
   readonly vcpus?: number;
   readonly name?: string;
+  /** More for its kernel. */
+  readonly kernelParameters?: string;
   /** More for its machine file: disks, another memory backend … */
   readonly more?: Readonly<Record<string, unknown>>;
   readonly image?: GuestImage;
@@ -36,9 +41,11 @@ export function labMachineFile(hosts: Hosts, options: LabMachineOptions): string
     vcpus: options.vcpus ?? 1,
     kernel: image.kernel,
     initrd: image.initrd,
-    append: `console=ttyS0 quiet ${hosts.a.tap === null ? "" : network}`.trim(),
+    append: ["console=ttyS0 quiet", hosts.a.tap === null ? "" : network, options.kernelParameters ?? ""]
+      .filter((part) => part !== "")
+      .join(" "),
     nics: [{ backend: hosts.a.tap === null ? { kind: "user" } : { kind: "tap", interface: hosts.a.tap } }],
-    channels: [{ name: CONTROL_CHANNEL }],
+    channels: [{ name: CONTROL_CHANNEL }, { name: HELPER_CHANNEL }],
     ...options.more,
   });
 }

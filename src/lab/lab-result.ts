@@ -65,6 +65,8 @@ export const labResultSchema = z.object({
     free: z.number().int(),
     faulted: z.number().int(),
   }),
+  /** What the guest told of its free pages, by the engine's own word. */
+  freePages: reportSchema.shape.freePages.default(null),
   /** What came after the resume, by the engine's own word; null when the guest resumed with all of its pages. */
   postcopy: reportSchema.shape.postcopy.default(null),
   /** Dirty syncs of the source's QEMU. */

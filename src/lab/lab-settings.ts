@@ -1,7 +1,14 @@
 import { z } from "zod";
 import { GodwitError } from "../base/errors.ts";
 import { parseBytes, parseBytesPerSecond, parseMilliseconds } from "../base/units.ts";
-import { compressionNames, contentSourceNames, strategyNames } from "../migration/settings.ts";
+import {
+  compressionNames,
+  contentSourceNames,
+  freePagesNames,
+  strategyNames,
+  workingSetNames,
+} from "../migration/settings.ts";
+import type { BalloonUse } from "./balloon.ts";
 
 /** How stock QEMU can be told to move a guest. */
 export const qemuStrategies = ["stop-and-copy", "pre-copy", "post-copy"] as const;
@@ -48,7 +55,15 @@ export interface LabSettings {
   readonly parameters: Readonly<Record<string, string | number>>;
   readonly compression: (typeof compressionNames)[number];
   readonly contents: (typeof contentSourceNames)[number];
+  readonly freePages: (typeof freePagesNames)[number];
+  readonly workingSet: (typeof workingSetNames)[number];
+  /** The guest drops clean page cache first. */
+  readonly dropCache: boolean;
   readonly bandwidthBytesPerSecond: number | null;
+  /** Of stock QEMU: whether the guest gives back memory first. */
+  readonly balloon: BalloonUse;
+  /** More for the guest's kernel. */
+  readonly kernelParameters: string;
   /** Pages that go with one that the guest waits for; null: Godwit adapts it. */
   readonly bubblePages: number | null;
   /** Stock QEMU's way to leave out free pages: a balloon device that reports them. */
@@ -83,8 +98,13 @@ const textSchema = z.object({
   parameters: z.string().optional(),
   compression: z.enum(compressionNames).default("auto"),
   contents: z.enum(contentSourceNames).default("auto"),
+  freePages: z.enum(freePagesNames).default("auto"),
+  workingSet: z.enum(workingSetNames).default("auto"),
+  dropCache: z.boolean().default(false),
   bandwidth: z.string().optional(),
   bubble: z.coerce.number().int().min(1).max(256).optional(),
+  balloon: z.string().default("none"),
+  kernelParameters: z.string().default(""),
   freePageHint: z.boolean().default(false),
   giveUp: z.string().optional(),
   hosts: z.enum(["namespaces", "loopback"]).optional(),
@@ -112,6 +132,8 @@ export function readLabSettings(text: LabSettingsText): LabSettings {
   if (data.engine === "godwit" && (data.capabilities ?? data.parameters) !== undefined) {
     throw badOption("--capabilities and --parameters are for the engine qemu");
   }
+  if (data.engine === "godwit" && data.balloon !== "none")
+    throw badOption("--balloon is for the engine qemu");
   if (data.engine === "godwit" && data.freePageHint) {
     throw badOption("--free-page-hint is for the engine qemu");
   }
@@ -136,6 +158,11 @@ export function readLabSettings(text: LabSettingsText): LabSettings {
     parameters: Object.fromEntries(list(data.parameters).map(parameter)),
     compression: data.compression,
     contents: data.contents,
+    freePages: data.freePages,
+    workingSet: data.workingSet,
+    dropCache: data.dropCache,
+    balloon: balloonUse(data.balloon),
+    kernelParameters: data.kernelParameters,
     bubblePages: data.bubble ?? null,
     bandwidthBytesPerSecond: data.bandwidth === undefined ? null : parseBytesPerSecond(data.bandwidth),
     freePageHint: data.freePageHint,
@@ -156,6 +183,10 @@ function share(text: string, memoryBytes: number): number {
   const bytes = percent === undefined ? parseBytes(text) : (memoryBytes * Number(percent)) / 100;
   if (bytes > memoryBytes) throw badOption(`${text} is more than the guest's memory`);
   return Math.floor(bytes / 4096) * 4096;
+}
+
+function balloonUse(text: string): BalloonUse {
+  return text === "none" ? text : { inflateToBytes: parseBytes(text) };
 }
 
 function list(text: string | undefined): string[] {

@@ -87,8 +87,8 @@ async function observe({ hosts, engine, probe, signal, onEvent }: Measurement) {
 }
 
 function figuresOf(move: EngineMove) {
-  const { totalMs, liveMs, setupMs, downtimeMs, pages, postcopy, rounds, sourceEnded, cpu } = move;
-  return { totalMs, liveMs, setupMs, downtimeMs, pages, postcopy, rounds, sourceEnded, cpu };
+  const { totalMs, liveMs, setupMs, downtimeMs, pages, freePages, postcopy, rounds, sourceEnded, cpu } = move;
+  return { totalMs, liveMs, setupMs, downtimeMs, pages, freePages, postcopy, rounds, sourceEnded, cpu };
 }
 
 function silence(seen: ProbeWindow | null | undefined): number | null {

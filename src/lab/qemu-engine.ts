@@ -11,6 +11,7 @@ import {
   type RunningMachine,
   startMachine,
 } from "../qemu/index.ts";
+import { inflateBalloon } from "./balloon.ts";
 import { type Engine, type EngineMove, type MoveOptions, noFigures } from "./engine.ts";
 import type { LabHost } from "./host.ts";
 import type { Hosts } from "./hosts.ts";
@@ -33,6 +34,8 @@ export interface QemuEngineOptions {
   readonly strategy: QemuStrategy;
   /** A move that takes longer is cancelled and has failed; null: {@link MOVE_TIMEOUT_MS}. */
   readonly giveUpMs: number | null;
+  /** The guest gives back all memory above this first, which counts as part of the move; null: it doesn't. */
+  readonly inflateToBytes: number | null;
   /** Switched on on both sides. */
   readonly capabilities: readonly string[];
   /** Set on both sides, QEMU's names and units. */
@@ -154,6 +157,9 @@ export class QemuEngine implements Engine {
       asking = false;
     }, PROGRESS_MS);
     try {
+      if (this.#options.inflateToBytes !== null) {
+        await inflateBalloon(source, this.#options.inflateToBytes, signal);
+      }
       const isActive = source.qmp.waitForEvent(
         (event) => isEvent(event, "MIGRATION") && event.data.status === "active",
         { signal },
@@ -193,6 +199,7 @@ export class QemuEngine implements Engine {
         downtimeMs: resume.timestampMs - stop.timestampMs,
         switchoverAtMs: stop.timestampMs,
         pages: pagesOf(info),
+        freePages: null,
         postcopy: null,
         rounds: info.ram?.["dirty-sync-count"] ?? 0,
         sourceEnded: true,

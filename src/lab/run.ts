@@ -3,6 +3,7 @@ import { basename } from "node:path";
 import { softwareVersion } from "../agent/version.ts";
 import { GodwitError } from "../base/errors.ts";
 import type { MigrationEvent } from "../migration/events.ts";
+import { balloonArguments } from "./balloon.ts";
 import { ClientStream } from "./client-stream.ts";
 import type { ClientSteps } from "./client-stream-steps.ts";
 import type { Engine } from "./engine.ts";
@@ -141,20 +142,33 @@ async function startEngine(
 ): Promise<Engine> {
   const { hosts, folder } = parts;
   const { memoryBytes, exactMemory, vcpus } = settings;
-  const machine = { memoryBytes, exactMemory, vcpus };
+  const { kernelParameters, balloon } = settings;
+  const machine = { memoryBytes, exactMemory, vcpus, kernelParameters };
   const binary = qemuBinary(settings.qemu);
   if (settings.engine === "qemu") {
     const { downtimeLimitMs, bandwidthBytesPerSecond, capabilities, parameters, giveUpMs } = settings;
-    const more = settings.freePageHint ? { extraArguments: freePageHintArguments } : {};
+    const balloonDevice = settings.freePageHint ? freePageHintArguments : balloonArguments(balloon);
+    const more = balloonDevice.length === 0 ? {} : { extraArguments: balloonDevice };
     return QemuEngine.start({
       ...{ hosts, folder, binary, machine: labMachine(hosts, { ...machine, more }) },
       ...{ downtimeLimitMs, bandwidthBytesPerSecond, capabilities, parameters, giveUpMs },
       strategy: settings.strategy as QemuStrategy,
+      inflateToBytes: balloon === "none" ? null : balloon.inflateToBytes,
       ...(signal === undefined ? {} : { signal }),
     });
   }
   const agents = parts.parts.use(await startLabAgents(hosts, { folder, qemu: binary }));
-  const { strategy, downtimeLimitMs, compression, contents, bandwidthBytesPerSecond, bubblePages } = settings;
+  const {
+    strategy,
+    downtimeLimitMs,
+    compression,
+    contents,
+    freePages,
+    workingSet,
+    dropCache,
+    bandwidthBytesPerSecond,
+    bubblePages,
+  } = settings;
   return GodwitEngine.start({
     hosts,
     agents,
@@ -162,6 +176,7 @@ async function startEngine(
     giveUpMs: settings.giveUpMs,
     settings: {
       ...{ strategy: strategy as "pre-copy", downtimeLimitMs, compression, contents },
+      ...{ freePages, workingSet, dropCache },
       ...(bandwidthBytesPerSecond === null ? {} : { bandwidthBytesPerSecond }),
       ...(bubblePages === null ? {} : { bubblePages }),
     },

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
+import { eachPage, PageBitmap } from "../pages/index.ts";
 import { Ledger } from "./ledger.ts";
 import { BATCH_PAGES, connectionOf, type PageOrder, Scheduler } from "./scheduler.ts";
 
@@ -153,4 +154,26 @@ test("every page is dealt once and batches gather scattered pages", () => {
   }
   assert.equal(dealt, owed);
   assert.ok(batches <= owed / BATCH_PAGES + 4, `${batches} batches for ${owed} pages`);
+});
+
+test("pages that are deferred wait until they no longer are, hot or cold, and the others go on", () => {
+  for (const order of ["ascending", "cold-first"] satisfies PageOrder[]) {
+    const ledger = Ledger.create([{ name: "ram", pages: PAGES }]);
+    const scheduler = new Scheduler(ledger, 1, order);
+    for (let page = 0; page < 100; page++) ledger.list(0, page);
+    for (let page = 0; page < 20; page++) ledger.list(0, page);
+    const waiting = new PageBitmap(PAGES);
+    waiting.setRange(10, 50);
+    scheduler.defer([waiting]);
+    const taken: number[] = [];
+    for (let batch = scheduler.take(0); batch !== null; batch = scheduler.take(0)) {
+      taken.push(...eachPage(batch.runs));
+    }
+    assert.deepEqual(
+      taken.sort((one, other) => one - other),
+      Array.from({ length: 100 }, (_, page) => page).filter((page) => page < 10 || page >= 50),
+    );
+    scheduler.defer(null);
+    assert.equal(scheduler.take(0)?.pages, order === "ascending" ? 40 : 30);
+  }
 });

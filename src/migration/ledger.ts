@@ -25,6 +25,7 @@ const bitmapNames = [
   "requested",
   "recent",
   "frequent",
+  "named",
 ] as const;
 type BitmapName = (typeof bitmapNames)[number];
 
@@ -45,7 +46,11 @@ const FAULT_BLOCK = 7;
 const FAULT_PAGE = 8;
 const FAULTS = 9;
 const WATCHING = 10;
-const COUNTERS = 11;
+const SCANNING = 11;
+const COUNTERS = 12;
+
+/** Runs that are looked at together when free pages are dropped. */
+const RUNS_AT_ONCE = 1024;
 
 /**
  * What the destination still lacks, page by page: the one thing that all decisions read and from which all
@@ -56,12 +61,14 @@ const COUNTERS = 11;
  * - **listed**: QEMU has named the page at least once. **hot**: it has named it again, so it was dirtied.
  * - **sent**: its contents went out at least once. **zero**: settled as zero without sending anything.
  * - **recent**: named since {@link watchRecent}, shortly before the stop. **frequent**: more than once since then.
- * - **free**: dead content by the guest's word. **requested**: asked for by the running destination.
+ * - **free**: dropped as dead content by the guest's word, and not sent since: the destination has zero there.
+ *   **named**: by QEMU since the last look for free pages began. **requested**: asked for by the running destination.
  */
 export class Ledger {
   readonly blocks: readonly LedgerBlock[];
   readonly totalPages: number;
   readonly #counters: Int32Array;
+  readonly #scratch = new Uint32Array(2 * RUNS_AT_ONCE);
 
   private constructor(blocks: readonly LedgerBlock[], counters: SharedArrayBuffer) {
     this.blocks = blocks;
@@ -83,6 +90,7 @@ export class Ledger {
       requested: new PageBitmap(pages),
       recent: new PageBitmap(pages),
       frequent: new PageBitmap(pages),
+      named: new PageBitmap(pages),
     }));
     const ledger = new Ledger(blocks, new SharedArrayBuffer(4 * COUNTERS));
     ledger.#counters[LAST_PAGE] = -1;
@@ -106,6 +114,7 @@ export class Ledger {
         requested: open("requested"),
         recent: open("recent"),
         frequent: open("frequent"),
+        named: open("named"),
       };
     });
     return new Ledger(blocks, shared.counters);
@@ -132,6 +141,7 @@ export class Ledger {
     Atomics.add(counters, LISTED_RECORDS, 1);
     if (!entry.listed.set(page)) entry.hot.set(page);
     if (Atomics.load(counters, WATCHING) === 1 && !entry.recent.set(page)) entry.frequent.set(page);
+    if (Atomics.load(counters, SCANNING) === 1) entry.named.set(page);
     const lastBlock = counters[LAST_BLOCK]!;
     if (
       block < lastBlock ||
@@ -180,6 +190,7 @@ export class Ledger {
       const count = runs[2 * index + 1]!;
       pages += count;
       fresh += entry.sent.setRange(first, first + count);
+      if (entry.free.count() > 0) entry.free.clearRange(first, first + count);
     }
     Atomics.add(this.#counters, IN_FLIGHT, pages);
     Atomics.add(this.#counters, SENT, pages);
@@ -190,6 +201,68 @@ export class Ledger {
   /** Scheduler: pages that were in hand have left. */
   arrived(pages: number): void {
     Atomics.sub(this.#counters, IN_FLIGHT, pages);
+  }
+
+  /** The guest will be asked for its free pages: from now on QEMU's records tell which pages that answer can't be for. */
+  beginScan(): void {
+    for (const { named, pages } of this.blocks) {
+      for (let page = named.next(0); page >= 0 && page < pages; ) {
+        const wordEnd = Math.min(pages, (page | 31) + 1);
+        named.clearRange(page & ~31, wordEnd);
+        page = wordEnd < pages ? named.next(wordEnd) : -1;
+      }
+    }
+    Atomics.store(this.#counters, SCANNING, 1);
+  }
+
+  /**
+   * Pages that were free at some moment after the last {@link beginScan} and that the destination never got leave
+   * `owed` without being sent, unless QEMU has named them since: what was dead then is written to before it is used
+   * again, and each write is named by QEMU in its turn. The destination's untouched memory stands for them, so they
+   * become zero.
+   *
+   * In the order of these steps a page that the feed lists meanwhile stays owed: the feed marks `named` first and
+   * `owed` last. Only the thread that takes pages out of `owed` may call it, and not once faults are answered.
+   * @param runs ascending, of one RAM block
+   * @returns how many pages were dropped
+   */
+  dropFree(block: number, runs: Uint32Array): number {
+    const { owed, sent, zero, free, named } = this.blocks[block]!;
+    const scratch = this.#scratch;
+    let dropped = 0;
+    for (let index = 0; index < runs.length; index += 2) {
+      const end = runs[index]! + runs[index + 1]!;
+      for (let from = runs[index]!; from < end; ) {
+        const runCount = owed.takeRuns(from, end, end - from, scratch, { except: sent });
+        for (let run = 0; run < runCount; run++) {
+          const first = scratch[2 * run]!;
+          const stop = first + scratch[2 * run + 1]!;
+          zero.setRange(first, stop);
+          free.setRange(first, stop);
+          dropped += stop - first;
+          for (
+            let page = named.next(first, stop);
+            page >= 0;
+            page = page + 1 < stop ? named.next(page + 1, stop) : -1
+          ) {
+            free.clear(page);
+            zero.clear(page);
+            owed.set(page);
+            dropped -= 1;
+          }
+        }
+        if (runCount === 0) break;
+        from = scratch[2 * runCount - 2]! + scratch[2 * runCount - 1]!;
+      }
+    }
+    return dropped;
+  }
+
+  /** Pages that were never sent because they were free. */
+  freePages(): number {
+    let pages = 0;
+    for (const { free } of this.blocks) pages += free.count();
+    return pages;
   }
 
   /** From now on the pages that QEMU names are the ones that the guest writes to just before it stops. */
@@ -250,7 +323,7 @@ export class Ledger {
     return pages;
   }
 
-  /** Pages settled as zero without sending anything. */
+  /** Pages settled as zero without sending anything, free ones included. */
   zeroPages(): number {
     let pages = 0;
     for (const block of this.blocks) pages += block.zero.count();

@@ -57,6 +57,43 @@ export const reportSchema = z.object({
     /** Pages that the running destination asked for. */
     faulted: z.number().int(),
   }),
+  /** What the guest told of its free pages; null when it told nothing. */
+  freePages: z
+    .object({
+      source: z.enum(["driver", "kpageflags"]),
+      /** Each time that it was asked. */
+      looks: z.array(
+        z.object({
+          source: z.enum(["driver", "kpageflags"]),
+          /** From asking to the answer. */
+          tookMs: z.number(),
+          /** Of that, in the guest. */
+          scanMs: z.number(),
+          /** Of that, with a zone's lock held: together, and at a stretch. */
+          lockMs: z.number(),
+          longestLockMs: z.number(),
+          /** Pages that the guest said are free. */
+          listedPages: z.number().int(),
+          /** Of these, pages that need not be sent any more. */
+          droppedPages: z.number().int(),
+          /** What the guest's answer took on its channel. */
+          listBytes: z.number().int(),
+        }),
+      ),
+      /** Page cache that the guest dropped before the first look; null when it was not to. */
+      droppedCache: z
+        .object({
+          bytes: z.number().int(),
+          tookMs: z.number(),
+          /** False: the time for it was over before the guest was done. */
+          finished: z.boolean(),
+        })
+        .nullable(),
+      /** With a lock held, all looks together. */
+      lockMs: z.number(),
+      listBytes: z.number().int(),
+    })
+    .nullable(),
   /** What came after the resume; null when the guest resumed with all of its pages. */
   postcopy: z
     .object({
@@ -76,6 +113,23 @@ export const reportSchema = z.object({
       stalledMs: z.number(),
       /** From the resume until the destination lacked nothing. */
       remainderMs: z.number(),
+      /** The guest's working set, by its own word; null when it was not asked or did not say. */
+      workingSet: z
+        .object({
+          /** Touched in any of the looks; of these, touched in each of the last two. */
+          pages: z.number().int(),
+          steadyPages: z.number().int(),
+          looks: z.number().int(),
+          /** Looks until the set no longer changed; null when it did to the end. */
+          settledAfterLooks: z.number().int().nullable(),
+          /** That the looks took in the guest, together. */
+          scanMs: z.number(),
+          /** Of its pages that were lacking at the resume, the share that was asked for. */
+          precision: z.number().nullable(),
+          /** Of the pages that were asked for, the share that is in it. */
+          recall: z.number().nullable(),
+        })
+        .nullable(),
     })
     .nullable(),
   /** Dirty syncs of QEMU that the migration saw. */

@@ -45,6 +45,7 @@ export class Scheduler {
   readonly #scratch = new Uint32Array(2 * BATCH_PAGES);
   #batchPages = BATCH_PAGES;
   #restriction: readonly PageBitmap[] | null = null;
+  #deferred: readonly PageBitmap[] | null = null;
   readonly #cursors: { block: number; page: number }[];
 
   constructor(ledger: Ledger, connections: number, order: PageOrder) {
@@ -62,6 +63,11 @@ export class Scheduler {
   /** Only pages of these sets, one a RAM block, are taken from now on; null lifts it. */
   restrictTo(only: readonly PageBitmap[] | null): void {
     this.#restriction = only;
+  }
+
+  /** Pages of these sets, one a RAM block, wait until they are no longer in them; null lifts it. */
+  defer(sets: readonly PageBitmap[] | null): void {
+    this.#deferred = sets;
   }
 
   /** Whether nothing of the restriction is owed any more. */
@@ -94,7 +100,8 @@ export class Scheduler {
   #filter(index: number, coldOnly: boolean, hotOnly: boolean): PageFilter | undefined {
     if (this.#restriction !== null) return { only: this.#restriction[index]! };
     const { hot } = this.#ledger.blocks[index]!;
-    return coldOnly ? { except: hot } : hotOnly ? { only: hot } : undefined;
+    const norIn = this.#deferred?.[index];
+    return coldOnly ? { except: hot, norIn } : hotOnly ? { only: hot, norIn } : { norIn };
   }
 
   #takeInBlock(

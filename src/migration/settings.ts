@@ -1,4 +1,7 @@
 import { z } from "zod";
+import { freePagesNames } from "../qemu/machine-parts.ts";
+
+export { freePagesNames };
 
 /** The strategies that can be asked for by name; adding one is adding a file under `strategies/`. */
 export const strategyNames = ["stop-and-copy", "pre-copy", "post-copy", "hybrid", "auto"] as const;
@@ -9,6 +12,9 @@ export const compressionNames = ["auto", "none", "zstd", "lz4"] as const;
 /** Where page contents come from: read from guest memory when sent, or taken from QEMU's stream. */
 export const contentSourceNames = ["auto", "memory", "stream"] as const;
 
+/** Whether the guest is asked for its working set: `auto` where there is somebody to ask. */
+export const workingSetNames = ["auto", "off"] as const;
+
 /** What a user may set per migration. Every default states its reason. */
 export const migrationSettingsSchema = z.object({
   strategy: z.enum(strategyNames).default("pre-copy"),
@@ -18,6 +24,12 @@ export const migrationSettingsSchema = z.object({
   downtimeLimitMs: z.number().min(1).max(2_000_000).default(300),
   compression: z.enum(compressionNames).default("auto"),
   contents: z.enum(contentSourceNames).default("auto"),
+  /** Absent: as the machine file says. */
+  freePages: z.enum(freePagesNames).optional(),
+  /** Whether the guest drops clean page cache first, so that it is free; its programs read from disk again then. */
+  dropCache: z.boolean().default(false),
+  /** Whether a guest that may resume early is asked which pages it works with, to send these first. */
+  workingSet: z.enum(workingSetNames).default("auto"),
   /** Pages that go with one that the guest waits for; absent: it adapts to what pays. */
   bubblePages: z.number().int().min(1).max(256).optional(),
   /** Bulk connections, each with its own thread per side; two fill a 1 Gbit/s link on two cores. */

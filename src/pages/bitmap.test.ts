@@ -17,6 +17,7 @@ interface Take {
   room: number;
   only: boolean;
   except: boolean;
+  norIn: boolean;
 }
 type Step =
   | { do: "set"; page: number }
@@ -37,6 +38,7 @@ const step: fc.Arbitrary<Step> = fc.oneof(
     room: fc.nat(40),
     only: fc.boolean(),
     except: fc.boolean(),
+    norIn: fc.boolean(),
   }),
 );
 
@@ -60,46 +62,59 @@ function modelTake(model: Set<number>, step: Take, allowed: (page: number) => bo
 
 test("a bitmap behaves like a plain set of numbers", () => {
   fc.assert(
-    fc.property(fc.array(step, { maxLength: 40 }), pageSet, pageSet, (steps, onlyRanges, exceptRanges) => {
-      const bitmap = new PageBitmap(PAGES);
-      const model = new Set<number>();
-      const only = filled(onlyRanges);
-      const except = filled(exceptRanges);
-      for (const step of steps) {
-        const before = model.size;
-        if (step.do === "set") {
-          model.add(step.page);
-          assert.equal(bitmap.set(step.page), model.size > before);
-        } else if (step.do === "clear") {
-          assert.equal(bitmap.clear(step.page), model.delete(step.page));
-        } else if (step.do === "setRange") {
-          for (let page = step.range[0]; page < step.range[1]; page++) model.add(page);
-          assert.equal(bitmap.setRange(...step.range), model.size - before);
-        } else if (step.do === "clearRange") {
-          for (let page = step.range[0]; page < step.range[1]; page++) model.delete(page);
-          assert.equal(bitmap.clearRange(...step.range), before - model.size);
-        } else {
-          const filter = { only: step.only ? only : undefined, except: step.except ? except : undefined };
-          const allowed = (page: number) =>
-            (!step.only || only.has(page)) && (!step.except || !except.has(page));
-          const expected = modelTake(model, step, allowed);
-          const all = [...model].filter(
-            (page) => page >= step.range[0] && page < step.range[1] && allowed(page),
-          );
-          assert.equal(bitmap.countRange(...step.range, filter), all.length);
-          assert.equal(bitmap.next(...step.range, filter), all.length === 0 ? -1 : Math.min(...all));
-          const out = new Uint32Array(2 * step.room);
-          const read = out.slice();
-          const readRuns = bitmap.readRuns(...step.range, step.maxPages, read, filter);
-          const runs = bitmap.takeRuns(...step.range, step.maxPages, out, filter);
-          assert.deepEqual(out.subarray(0, 2 * runs), runsOf(expected));
-          assert.deepEqual(read.subarray(0, 2 * readRuns), runsOf(expected));
-          for (const page of expected) model.delete(page);
+    fc.property(
+      fc.array(step, { maxLength: 40 }),
+      pageSet,
+      pageSet,
+      pageSet,
+      (steps, onlyRanges, exceptRanges, norRanges) => {
+        const bitmap = new PageBitmap(PAGES);
+        const model = new Set<number>();
+        const only = filled(onlyRanges);
+        const except = filled(exceptRanges);
+        const nor = filled(norRanges);
+        for (const step of steps) {
+          const before = model.size;
+          if (step.do === "set") {
+            model.add(step.page);
+            assert.equal(bitmap.set(step.page), model.size > before);
+          } else if (step.do === "clear") {
+            assert.equal(bitmap.clear(step.page), model.delete(step.page));
+          } else if (step.do === "setRange") {
+            for (let page = step.range[0]; page < step.range[1]; page++) model.add(page);
+            assert.equal(bitmap.setRange(...step.range), model.size - before);
+          } else if (step.do === "clearRange") {
+            for (let page = step.range[0]; page < step.range[1]; page++) model.delete(page);
+            assert.equal(bitmap.clearRange(...step.range), before - model.size);
+          } else {
+            const filter = {
+              only: step.only ? only : undefined,
+              except: step.except ? except : undefined,
+              norIn: step.norIn ? nor : undefined,
+            };
+            const allowed = (page: number) =>
+              (!step.only || only.has(page)) &&
+              (!step.except || !except.has(page)) &&
+              (!step.norIn || !nor.has(page));
+            const expected = modelTake(model, step, allowed);
+            const all = [...model].filter(
+              (page) => page >= step.range[0] && page < step.range[1] && allowed(page),
+            );
+            assert.equal(bitmap.countRange(...step.range, filter), all.length);
+            assert.equal(bitmap.next(...step.range, filter), all.length === 0 ? -1 : Math.min(...all));
+            const out = new Uint32Array(2 * step.room);
+            const read = out.slice();
+            const readRuns = bitmap.readRuns(...step.range, step.maxPages, read, filter);
+            const runs = bitmap.takeRuns(...step.range, step.maxPages, out, filter);
+            assert.deepEqual(out.subarray(0, 2 * runs), runsOf(expected));
+            assert.deepEqual(read.subarray(0, 2 * readRuns), runsOf(expected));
+            for (const page of expected) model.delete(page);
+          }
+          assert.equal(bitmap.count(), model.size);
         }
-        assert.equal(bitmap.count(), model.size);
-      }
-      for (let page = 0; page < PAGES; page++) assert.equal(bitmap.has(page), model.has(page));
-    }),
+        for (let page = 0; page < PAGES; page++) assert.equal(bitmap.has(page), model.has(page));
+      },
+    ),
     { numRuns: 300 },
   );
 });

@@ -8,6 +8,8 @@ export interface PageFilter {
   readonly only?: PageBitmap | undefined;
   /** No pages that are in this set. */
   readonly except?: PageBitmap | undefined;
+  /** Nor any that are in this one. */
+  readonly norIn?: PageBitmap | undefined;
 }
 
 const HEADER_WORDS = 2;
@@ -220,6 +222,7 @@ export class PageBitmap {
     if (filter !== undefined && bits !== 0) {
       if (filter.only !== undefined) bits &= Atomics.load(filter.only.#words, word);
       if (filter.except !== undefined) bits &= ~Atomics.load(filter.except.#words, word);
+      if (filter.norIn !== undefined) bits &= ~Atomics.load(filter.norIn.#words, word);
     }
     return bits;
   }

@@ -51,6 +51,7 @@ test("the least that a machine needs gets every default", () => {
     memoryBackend: { kind: "private" },
     serial: "file",
     channels: [],
+    freePages: "auto",
     vga: "none",
     extraArguments: [],
   });

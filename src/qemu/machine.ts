@@ -6,6 +6,7 @@ import {
   channelSchema,
   diskSchema,
   fileNicSchema,
+  freePagesNames,
   hasNoNul,
   memoryBackendSchema,
   nicSchema,
@@ -58,6 +59,7 @@ const machineShape = {
   memoryBackend: memoryBackendSchema.default({ kind: "private" }),
   serial: z.enum(["file", "none"]).default("file"),
   channels: z.array(channelSchema).max(MAX_CHANNELS).default([]),
+  freePages: z.enum(freePagesNames).default("auto"),
   vga: z.enum(["none", "std"]).default("none"),
   extraArguments: z.array(z.string().max(65_536).superRefine(refuseOwnOption)).max(256).default([]),
 };

@@ -65,6 +65,7 @@ export const resultSchemas = {
   "query-kvm": z.looseObject({ enabled: z.boolean(), present: z.boolean() }),
   "qom-get": z.unknown(),
   "human-monitor-command": z.string(),
+  "query-balloon": z.looseObject({ actual: z.number() }),
 } as const;
 
 type NoArguments = Readonly<Record<string, never>>;
@@ -112,6 +113,8 @@ export interface QmpArguments {
   readonly "query-kvm": NoArguments;
   readonly "qom-get": { readonly path: string; readonly property: string };
   readonly "human-monitor-command": { readonly "command-line": string; readonly "cpu-index"?: number };
+  readonly balloon: { readonly value: number };
+  readonly "query-balloon": NoArguments;
   readonly pmemsave: { readonly val: number; readonly size: number; readonly filename: string };
   readonly stop: NoArguments;
   readonly cont: NoArguments;

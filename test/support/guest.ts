@@ -8,6 +8,9 @@ import type { RunningMachine } from "../../src/qemu/running-machine.ts";
 /** The virtio-serial port that the load generator takes commands on. */
 const CONTROL_CHANNEL = "org.godwit.lab.0";
 
+/** The port of the guest's helper. */
+export const HELPER_CHANNEL = "org.godwit.guest.0";
+
 /** 256 MiB and 8 KiB: not a multiple of 256 KiB, as every TCG guest's memory must not be. */
 const MEMORY = "262152KiB";
 
@@ -21,6 +24,16 @@ initrd: ${initrd}
 append: "console=ttyS0 quiet"
 channels: [{name: ${CONTROL_CHANNEL}}]
 ${more}`);
+}
+
+/** The same, with a helper that tells what is free; `append` goes to the guest's kernel. */
+export function helpfulGuestMachine(more = "", append = "", memory = MEMORY): Machine {
+  const machine = guestMachine(more, "web", memory);
+  return {
+    ...machine,
+    append: `${machine.append} ${append}`.trim(),
+    channels: [...machine.channels, { name: HELPER_CHANNEL }],
+  };
 }
 
 /** Speaks with the guest in a machine, wherever that runs. */

@@ -16,6 +16,7 @@ export function exampleResult(changes: Partial<LabResult> = {}): LabResult {
     switchoverPauseSeenMs: 130,
     bytesOnWire: 1_000_000,
     link: { forwardBytes: 990_000, backwardBytes: 10_000 },
+    freePages: null,
     postcopy: null,
     pages: { total: 1000, sent: 900, resent: 50, differences: 0, zero: 100, free: 0, faulted: 0 },
     rounds: 3,

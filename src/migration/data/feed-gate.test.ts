@@ -74,3 +74,24 @@ test("a feed thread that waits at the gate goes on when pages leave", async () =
   assert.ok((messages[1] as number) > 0);
   await worker.terminate();
 });
+
+test("the gate tells whether the feed waits for pages to leave", async () => {
+  const gate = new FeedGate();
+  assert.equal(gate.isHeld, false);
+  const feed = new Worker(
+    `const { workerData } = require("node:worker_threads");
+     import(workerData.path).then(({ FeedGate }) => {
+       const gate = new FeedGate(workerData.gate);
+       gate.waitForAllowance(null, (_, gatePages) => (gatePages > 0 ? 1 : 0));
+     });`,
+    {
+      eval: true,
+      workerData: { path: new URL("./feed-gate.ts", import.meta.url).href, gate: gate.buffer },
+    },
+  );
+  const ended = new Promise((resolve) => feed.once("exit", resolve));
+  while (!gate.isHeld) await new Promise((resolve) => setTimeout(resolve, 1));
+  gate.setGatePages(1);
+  await ended;
+  assert.equal(gate.isHeld, false);
+});

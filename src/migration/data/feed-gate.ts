@@ -3,7 +3,8 @@ import type { Ledger } from "../ledger.ts";
 const GATE_PAGES = 0;
 const DRAINED = 1;
 const PROGRESS = 2;
-const WORDS = 3;
+const HELD = 3;
+const WORDS = 4;
 
 /** The gate stands open: the feed reads as fast as QEMU writes. */
 export const GATE_OPEN = -1;
@@ -55,6 +56,11 @@ export class FeedGate {
     return Atomics.load(this.#words, GATE_PAGES);
   }
 
+  /** Whether the feed reads nothing until pages leave. */
+  get isHeld(): boolean {
+    return Atomics.load(this.#words, HELD) === 1;
+  }
+
   /** Tells the feed that pages have left. */
   drained(): void {
     Atomics.add(this.#words, DRAINED, 1);
@@ -66,6 +72,7 @@ export class FeedGate {
     for (;;) {
       const seen = Atomics.load(this.#words, DRAINED);
       const bytes = allowed(ledger, this.gatePages);
+      Atomics.store(this.#words, HELD, bytes > 0 ? 0 : 1);
       if (bytes > 0) return bytes;
       Atomics.wait(this.#words, DRAINED, seen);
     }

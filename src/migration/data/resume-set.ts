@@ -1,5 +1,6 @@
 import { PageBitmap } from "../../pages/index.ts";
 import type { Ledger } from "../ledger.ts";
+import type { WorkingSetBlock } from "./working-set.ts";
 
 /**
  * The most pages of a resume set, 16 MiB: they lengthen the pause, some 40 ms compressed at 1 Gbit/s. The first
@@ -16,9 +17,13 @@ const RUNS_AT_ONCE = 4096;
  */
 const MOST_RECENT_PAGES = 1024;
 
+/** And pages that are there only because the guest was seen working with them, 4 MiB. */
+const MOST_WORKING_SET_PAGES = 1024;
+
 /**
  * Which owed pages go before the guest resumes, as many as the pause bears: those that it asked for first after
- * earlier moves, in that order, then those that it wrote to just before it stopped, the frequent ones first.
+ * earlier moves, in that order; then those that it wrote to just before it stopped more than once; those that it touched
+ * in each of the last looks at its working set; the others that it wrote to; and the rest of its working set.
  * @param learned pairs of RAM block and page; of another machine perhaps, so nothing in it is trusted
  * @param readable whether a RAM block's contents can be read when they are sent
  */
@@ -26,6 +31,7 @@ export function resumeSetOf(
   ledger: Ledger,
   learned: Uint32Array,
   readable: (block: number) => boolean,
+  workingSet: readonly WorkingSetBlock[] | null = null,
 ): { readonly bitmaps: readonly PageBitmap[]; readonly pages: number } {
   const bitmaps = ledger.blocks.map((block) => new PageBitmap(block.pages));
   let pages = 0;
@@ -39,21 +45,31 @@ export function resumeSetOf(
     if (!bitmaps[learned[index]!]!.set(page)) continue;
     pages += 1;
   }
-  let recentPages = 0;
-  const scratch = new Uint32Array(2 * MOST_RECENT_PAGES);
-  for (const kind of ["frequent", "recent"] as const) {
+  /** Adds owed pages of these sets, one a RAM block, but no more than `most`. @returns how many came in */
+  const add = (sets: readonly (PageBitmap | undefined)[], most: number): number => {
+    let added = 0;
     for (const [index, block] of ledger.blocks.entries()) {
-      if (!readable(index)) continue;
-      const most = Math.min(MOST_RECENT_PAGES - recentPages, MOST_PAGES - pages);
-      const runCount = block[kind].readRuns(0, block.pages, most, scratch, { only: block.owed });
+      const set = sets[index];
+      if (set === undefined || !readable(index)) continue;
+      const left = Math.max(0, Math.min(most - added, MOST_PAGES - pages - added));
+      const scratch = new Uint32Array(2 * left);
+      const end = Math.min(block.pages, set.pageCount);
+      const runCount = set.readRuns(0, end, left, scratch, { only: block.owed, except: bitmaps[index] });
       for (let run = 0; run < runCount; run++) {
         const first = scratch[2 * run]!;
-        const added = bitmaps[index]!.setRange(first, first + scratch[2 * run + 1]!);
-        recentPages += added;
-        pages += added;
+        added += bitmaps[index]!.setRange(first, first + scratch[2 * run + 1]!);
       }
     }
-  }
+    pages += added;
+    return added;
+  };
+  const written = (kind: "frequent" | "recent") => ledger.blocks.map((block) => block[kind]);
+  const worked = (kind: "steady" | "touched") =>
+    ledger.blocks.map(({ name }) => workingSet?.find((block) => block.name === name)?.[kind]);
+  const writtenPages = add(written("frequent"), MOST_RECENT_PAGES);
+  const workedPages = add(worked("steady"), MOST_WORKING_SET_PAGES);
+  add(written("recent"), MOST_RECENT_PAGES - writtenPages);
+  add(worked("touched"), MOST_WORKING_SET_PAGES - workedPages);
   return { bitmaps, pages };
 }
 

@@ -10,6 +10,8 @@ import { ContentRing } from "./content-ring.ts";
 import type { FaultInput, FaultNotice, FaultTask } from "./fault-thread.ts";
 import { FeedGate, GATE_OPEN } from "./feed-gate.ts";
 import type { FeedInput, FeedNotice } from "./feed-thread.ts";
+import type { HintsInput } from "./free-page-looks.ts";
+import { GuestHints } from "./guest-hints.ts";
 import { answerQemu } from "./qemu-answers.ts";
 import { discardsOf, resumeSetOf } from "./resume-set.ts";
 import { SendWindow } from "./send-window.ts";
@@ -76,9 +78,12 @@ class SourceProcess {
   #blocks: readonly HeadBlock[] = [];
   #late = false;
   #stopPermitted = false;
+  #starving = false;
+  readonly #hints: GuestHints | null;
 
   constructor(start: Start) {
     this.#start = start;
+    this.#hints = start.hints === null ? null : this.#startHints(start.hints);
     this.#gate.setGatePages(start.gatePages);
     this.#pacer.setRate(start.bandwidthBytesPerSecond);
     if (start.gatePages === GATE_OPEN) this.#permitStop();
@@ -112,11 +117,35 @@ class SourceProcess {
     else if (command.type === "hold-pages") {
       this.#dealing = "nothing";
       this.#ledger!.watchRecent();
+    } else if (command.type === "deal-pages") {
+      this.#dealing = "all";
+      this.#pump();
     } else if (command.type === "resume-set") {
       this.#learned = command.learned;
       this.#pump();
     } else if (command.type === "push") this.#startPush();
     else if (command.type === "set-bandwidth") this.#pacer.setRate(command.bytesPerSecond);
+  }
+
+  #startHints(hints: HintsInput): GuestHints {
+    return new GuestHints(hints, {
+      defer: (sets) => {
+        this.#scheduler?.defer(sets);
+        this.#pumpSoon();
+      },
+      looked: (look) => {
+        tell({ type: "looked", look });
+        this.#gate.drained();
+        this.#pumpSoon();
+      },
+      settled: () => tell({ type: "looks-settled" }),
+      gaveUp: (error) => tell({ type: "looks-gave-up", error: error.toJSON() }),
+    });
+  }
+
+  /** What a look changed may be all that there was to wait for. */
+  #pumpSoon(): void {
+    setImmediate(() => this.#pump());
   }
 
   #permitStop(): void {
@@ -182,6 +211,7 @@ class SourceProcess {
   }
 
   #startPush(): void {
+    this.#hints?.end();
     this.#dealing = "push";
     this.#push = new Push(this.#ledger!);
     // What is under way on the link stands before an answer to a fault, so it must be little.
@@ -192,9 +222,12 @@ class SourceProcess {
 
   /** The guest stands and everything is listed: what goes before it may resume. */
   #chooseResumeSet(learned: Uint32Array): void {
-    const { bitmaps, pages } = resumeSetOf(this.#ledger!, learned, (block) =>
-      this.#start.memory.some((source) => source.block === this.#blocks[block]!.name),
-    );
+    this.#hints?.end();
+    const readable = (block: number) =>
+      this.#start.memory.some((source) => source.block === this.#blocks[block]!.name);
+    const workingSet = this.#hints?.workingSet ?? null;
+    const { bitmaps, pages } = resumeSetOf(this.#ledger!, learned, readable, workingSet);
+    this.#hints?.resumesWith(this.#ledger!, bitmaps);
     this.#resumeSetPages = pages;
     this.#scheduler!.restrictTo(bitmaps);
     this.#dealing = "resume-set";
@@ -204,6 +237,7 @@ class SourceProcess {
     if (notice.type === "head") {
       this.#ledger = Ledger.attach(notice.ledger);
       this.#scheduler = new Scheduler(this.#ledger, this.#start.connections, this.#start.order);
+      this.#hints?.attach(this.#ledger);
       const { configuration, sectionId, blocks, totalBytes } = notice;
       this.#blocks = blocks;
       for (const sender of this.#senders) {
@@ -218,6 +252,7 @@ class SourceProcess {
       tell({ type: "device-state", bytes: notice.bytes, atEpochMs: notice.atEpochMs });
     } else if (notice.type === "ended") {
       this.#feedEnded = true;
+      this.#hints?.end();
       this.#pump();
     } else fail(notice.error);
   }
@@ -283,7 +318,8 @@ class SourceProcess {
   #remainderComplete(bubblePages: number, learned: readonly number[]): void {
     this.#tellCounters();
     const totals = [...this.#senders.map((sender) => sender.totals!), this.#fault!.totals!];
-    tell({ type: "remainder-complete", totals, bubblePages, learned });
+    const workingSet = this.#hints?.workingSetReport(this.#ledger!) ?? null;
+    tell({ type: "remainder-complete", totals, bubblePages, learned, workingSet });
   }
 
   #tellFault(task: FaultTask): void {
@@ -303,10 +339,12 @@ class SourceProcess {
     if (this.#feedEnded && this.#dealing === "nothing" && this.#set === 0 && this.#learned !== null) {
       this.#chooseResumeSet(this.#learned);
     }
+    this.#starving = false;
     for (let connection = 0; connection < this.#senders.length; connection++) {
       const sender = this.#senders[connection]!;
       while (sender.window.isOpen) {
         const task = this.#nextTask(scheduler, connection, sender);
+        this.#starving ||= task === null;
         if (task === null) break;
         sender.window.dealt(task.pages, performance.now());
         sender.worker.postMessage(task);
@@ -358,6 +396,7 @@ class SourceProcess {
       sentPages: ledger.sentPages,
       resentPages: ledger.resentPages,
       zeroPages: ledger.zeroPages(),
+      freePages: ledger.freePages(),
       sentZeroPages: this.#senders.reduce((sum, sender) => sum + sender.zeroPages, 0),
       differencePages: this.#senders.reduce((sum, sender) => sum + sender.differencePages, 0),
       hotPages: ledger.hotPages(),
@@ -373,6 +412,13 @@ class SourceProcess {
       cpuSeconds: (usage.user + usage.system) / 1e6,
     };
     tell({ type: "counters", counters });
+    this.#hints?.tick({
+      nowMs: performance.now(),
+      firstPassDone: counters.firstPassDone,
+      held: this.#gate.isHeld,
+      starving: this.#starving,
+      holding: this.#dealing === "nothing",
+    });
     if (counters.firstPassDone && counters.owedPages <= LATE_PAGES && !this.#late) this.#enterLateRounds();
   }
 

@@ -3,6 +3,9 @@ import type { MemorySource } from "../../qemu/memory-source.ts";
 import type { CompressionMode } from "../../wire/bulk/choice.ts";
 import type { Credentials } from "../../wire/index.ts";
 import type { PageOrder } from "../scheduler.ts";
+import type { FreePageLook, HintsInput } from "./free-page-looks.ts";
+import type { WorkingSetFigures } from "./working-set.ts";
+import type { WorkingSetWorth } from "./working-set-worth.ts";
 
 /** A RAM block as the head of QEMU's stream announces it. */
 export interface HeadBlock {
@@ -28,6 +31,8 @@ export type SourceCommand =
       readonly order: PageOrder;
       /** The guest may resume before all of its pages are there: a connection for faults is wanted, and how. */
       readonly postcopy: { readonly bubblePages: number | null } | null;
+      /** How to ask the guest for its free pages; null: it isn't asked. */
+      readonly hints: HintsInput | null;
       /** QEMU waits for {@link SourceCommand} `permit-stop` before it stops the guest, and for our word at its end. */
       readonly acknowledged: boolean;
       /** Backlog above which QEMU is held, in pages; {@link GATE_OPEN} to never hold it. */
@@ -41,6 +46,8 @@ export type SourceCommand =
   | { readonly type: "open-gate" }
   /** The guest is to be stopped for post-copy: no page leaves any more until the resume set is known. */
   | { readonly type: "hold-pages" }
+  /** What is owed leaves again. */
+  | { readonly type: "deal-pages" }
   /** Pages that earlier moves of this guest asked for first, as pairs of RAM block and page: the resume set. */
   | { readonly type: "resume-set"; readonly learned: Uint32Array }
   /** The destination takes pages in any order now: what is owed goes unasked, around faults first. */
@@ -75,8 +82,18 @@ export type SourceNotice =
       readonly totals: readonly ConnectionTotals[];
       readonly bubblePages: number;
       readonly learned: readonly number[];
+      /** What was known of the guest's working set, and what that was worth; null where nothing was. */
+      readonly workingSet: WorkingSetReport | null;
     }
+  /** The guest was asked for its free pages. */
+  | { readonly type: "looked"; readonly look: FreePageLook }
+  /** Nothing waits any more for what the guest says of its free pages. */
+  | { readonly type: "looks-settled" }
+  | { readonly type: "looks-gave-up"; readonly error: ErrorRecord }
   | { readonly type: "failed"; readonly error: ErrorRecord };
+
+/** The guest's working set in figures. */
+export type WorkingSetReport = WorkingSetFigures & WorkingSetWorth;
 
 /** The ledger and the wire at a moment, told about twenty times a second. */
 export interface SourceCounters {
@@ -88,8 +105,10 @@ export interface SourceCounters {
   readonly coldPages: number;
   readonly sentPages: number;
   readonly resentPages: number;
-  /** Pages settled as zero without sending anything. */
+  /** Pages settled as zero without sending anything, free ones included. */
   readonly zeroPages: number;
+  /** Pages never sent because they were free. */
+  readonly freePages: number;
   /** Of the sent pages, those that turned out to be zero: they cost a bit each. */
   readonly sentZeroPages: number;
   /** Pages that travelled as their difference from what was sent before. */

@@ -1,6 +1,7 @@
 import type { Socket } from "node:net";
 import { GodwitError } from "../../base/errors.ts";
 import { waiting } from "../../base/waiting.ts";
+import type { FreePageLook } from "../data/free-page-looks.ts";
 import type {
   ConnectionTotals,
   SourceCommand,
@@ -24,8 +25,11 @@ export class SourceData {
   readonly #pagesComplete = Promise.withResolvers<readonly ConnectionTotals[]>();
   readonly #resumeSet = Promise.withResolvers<ResumeSet>();
   readonly #remainder = Promise.withResolvers<Remainder>();
+  readonly #looksSettled = Promise.withResolvers<void>();
   #counters: SourceCounters | null = null;
   #onCounters: (counters: SourceCounters) => void = () => {};
+  #onLook: (look: FreePageLook) => void = () => {};
+  #onLooksGaveUp: (error: GodwitError) => void = () => {};
 
   /** @param failed called once when the process fails or dies of itself; waits end by their signal */
   constructor(qemuSocket: Socket, failed: (error: GodwitError) => void) {
@@ -77,6 +81,17 @@ export class SourceData {
     return this.#until(this.#remainder.promise, signal);
   }
 
+  /** Nothing waits any more for what the guest says of its free pages. Never, where it isn't asked. */
+  looksSettled(signal: AbortSignal): Promise<void> {
+    return this.#until(this.#looksSettled.promise, signal);
+  }
+
+  /** Calls back with each look for free pages, and when there will be no more for a reason. */
+  onLooks(looked: (look: FreePageLook) => void, gaveUp: (error: GodwitError) => void): void {
+    this.#onLook = looked;
+    this.#onLooksGaveUp = gaveUp;
+  }
+
   /** Calls back with each new set of counters. */
   onCounters(listener: (counters: SourceCounters) => void): void {
     this.#onCounters = listener;
@@ -96,6 +111,9 @@ export class SourceData {
       else if (notice.type === "pages-complete") this.#pagesComplete.resolve(notice.totals);
       else if (notice.type === "resume-set-complete") this.#resumeSet.resolve(notice);
       else if (notice.type === "remainder-complete") this.#remainder.resolve(notice);
+      else if (notice.type === "looked") this.#onLook(notice.look);
+      else if (notice.type === "looks-settled") this.#looksSettled.resolve();
+      else if (notice.type === "looks-gave-up") this.#onLooksGaveUp(GodwitError.fromRecord(notice.error));
       else if (notice.type === "counters") {
         this.#counters = notice.counters;
         this.#onCounters(notice.counters);

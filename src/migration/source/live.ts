@@ -28,6 +28,7 @@ const noPostcopy = {
   p99Us: 0,
   stalledMs: 0,
   remainderMs: 0,
+  workingSet: null,
 };
 
 /** The event log gets a progress line this often: smooth for the eye, some 1 KB a second. */
@@ -89,7 +90,7 @@ export async function live(run: SourceRun): Promise<void> {
     }
     if (decision.action === "stop" && run.postcopy === null) {
       run.log.append({ type: "decision", what: "stop the source for post-copy", reason: decision.reason });
-      await stopForPostcopy(run);
+      await stopForPostcopy(run, stopped.signal);
     }
     if (decision.action === "permit") {
       const wantedMs = Math.max(LEAST_STOP_MS, decision.pagesMs);
@@ -112,10 +113,16 @@ export async function live(run: SourceRun): Promise<void> {
  * Has QEMU stop as soon as it can: no page leaves any more, its stream is read at memory speed, so that every sync
  * finds less, and it may stop when what it finds is read in a moment.
  */
-async function stopForPostcopy(run: SourceRun): Promise<void> {
+async function stopForPostcopy(run: SourceRun, stopped: AbortSignal): Promise<void> {
   run.postcopy = { ...noPostcopy };
   run.carrier.send({ type: "hold-pages" });
   run.carrier.send({ type: "resume-set", learned: run.learned });
+  // A guest that stands still can't tell its free pages, and those of a first pass are told when it is over.
+  if (run.hints !== null && run.hints.freePages !== null) {
+    await run.carrier.looksSettled(AbortSignal.any([run.signal, stopped])).catch(() => {});
+    run.signal.throwIfAborted();
+    if (stopped.aborted) return;
+  }
   await run.qemu.permitStop(STOP_READING_MS, READING_BYTES_PER_SECOND, run.signal);
   run.carrier.send({ type: "open-gate" });
 }

@@ -5,6 +5,7 @@ import { formatVersion } from "../../qemu/version.ts";
 import { Journal } from "../journal.ts";
 import { readLearnedPages } from "../learned-pages.ts";
 import { connectDestination } from "./connect.ts";
+import { surveyHints } from "./hints.ts";
 import type { SourceRun } from "./run.ts";
 
 /** The destination starts a QEMU before it answers, which takes up to half a minute for very large guests. */
@@ -52,11 +53,18 @@ export async function preflight(run: SourceRun): Promise<void> {
     settings: options.settings,
     sourceName: options.hostName,
   });
-  const answer = await channel.receive(["accepted", "refused"], { signal, timeoutMs: ACCEPT_TIMEOUT_MS });
+  const accepted = new AbortController();
+  const hints = surveyHints(run, AbortSignal.any([signal, accepted.signal]));
+  // Nobody waits for it where the destination refuses.
+  hints.catch(() => {});
+  const answer = await channel
+    .receive(["accepted", "refused"], { signal, timeoutMs: ACCEPT_TIMEOUT_MS })
+    .finally(() => accepted.abort());
   if (answer.type === "refused") throw GodwitError.fromRecord(answer.error).with({ side: "destination" });
   run.destinationQemu = answer.qemuVersion;
   run.destinationTakesPostcopy = answer.postcopy;
   run.learned = readLearnedPages(machine.folder);
+  run.hints = await hints;
 }
 
 /** A guest that powers off, and a QEMU that dies, end the migration. */

@@ -24,7 +24,7 @@ export async function remainder(run: SourceRun): Promise<void> {
     run.log.append(meter.event("remainder", "the guest runs at the destination, pages follow"));
   }, PROGRESS_INTERVAL_MS);
   try {
-    const { totals, bubblePages, learned } = await carrier.remainderComplete(signal);
+    const { totals, bubblePages, learned, workingSet } = await carrier.remainderComplete(signal);
     await link.send({
       type: "pages-complete",
       migrationId,
@@ -32,7 +32,16 @@ export async function remainder(run: SourceRun): Promise<void> {
     });
     const done = await link.receive("remainder-complete", { signal, timeoutMs: COMPLETE_TIMEOUT_MS });
     const { faults, latencyCounts, p50Us, p99Us, stalledMs } = done;
-    run.postcopy = { ...run.postcopy!, faults, latencyCounts, p50Us, p99Us, stalledMs, bubblePages };
+    run.postcopy = {
+      ...run.postcopy!,
+      faults,
+      latencyCounts,
+      p50Us,
+      p99Us,
+      stalledMs,
+      bubblePages,
+      workingSet,
+    };
     run.requests = learned;
   } finally {
     clearInterval(timer);

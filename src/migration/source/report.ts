@@ -37,10 +37,11 @@ export function finishReport(
       sent: (counters?.sentPages ?? 0) - (counters?.sentZeroPages ?? 0),
       resent: counters?.resentPages ?? 0,
       differences: counters?.differencePages ?? 0,
-      zero: (counters?.zeroPages ?? 0) + (counters?.sentZeroPages ?? 0),
-      free: 0,
+      zero: (counters?.zeroPages ?? 0) - (counters?.freePages ?? 0) + (counters?.sentZeroPages ?? 0),
+      free: counters?.freePages ?? 0,
       faulted: counters?.faults ?? 0,
     },
+    freePages: run.looks.length === 0 ? null : freePagesFigures(run),
     postcopy: run.postcopy,
     rounds: run.rounds,
     sourceEnded: run.sourceEnded,
@@ -80,6 +81,22 @@ function downtimeParts(run: SourceRun): MigrationReport["downtime"] {
     pagesMs: round(pagesMs - capturedMs),
     loadMs: round(loadedMs - pagesMs),
     commitMs: round(resumedMs - loadedMs),
+  };
+}
+
+function freePagesFigures({ looks, droppedCache }: SourceRun): MigrationReport["freePages"] {
+  return {
+    source: looks.at(-1)!.source,
+    looks: looks.map((look) => ({
+      ...look,
+      tookMs: round(look.tookMs),
+      scanMs: round(look.scanMs),
+      lockMs: round(look.lockMs),
+      longestLockMs: round(look.longestLockMs),
+    })),
+    droppedCache: droppedCache === null ? null : { ...droppedCache, tookMs: round(droppedCache.tookMs) },
+    lockMs: round(looks.reduce((sum, { lockMs }) => sum + lockMs, 0)),
+    listBytes: looks.reduce((sum, { listBytes }) => sum + listBytes, 0),
   };
 }
 

@@ -3,6 +3,7 @@ import { waiting } from "../../base/waiting.ts";
 import type { MemorySurvey } from "../../qemu/memory-layout.ts";
 import type { QmpEvent } from "../../qemu/qmp-events.ts";
 import type { ControlChannel } from "../../wire/index.ts";
+import type { DroppedCache, FreePageLook, HintsInput } from "../data/free-page-looks.ts";
 import type { SourceCounters } from "../data/source-protocol.ts";
 import { EventLog } from "../event-log.ts";
 import type { Journal } from "../journal.ts";
@@ -63,6 +64,12 @@ export class SourceRun {
   data: SourceData | null = null;
   memory: MemorySurvey = { sources: [], unreadable: [] };
   guestWasPaused = false;
+  /** How to ask the guest for its free pages; null: it isn't asked. */
+  hints: HintsInput | null = null;
+  /** What it dropped of its page cache before it was asked; null when it wasn't to. */
+  droppedCache: DroppedCache | null = null;
+  /** Each time that it was asked. */
+  readonly looks: FreePageLook[] = [];
   destinationQemu = "";
   rounds = 0;
   destinationCpuSeconds = 0;

@@ -6,6 +6,7 @@ import { GATE_OPEN } from "../data/feed-gate.ts";
 import { strategies } from "../strategies/index.ts";
 import type { Strategy } from "../strategies/strategy.ts";
 import { SourceData } from "./data.ts";
+import { hintsFor } from "./hints.ts";
 import type { SourceRun } from "./run.ts";
 
 /**
@@ -30,6 +31,7 @@ export async function setup(run: SourceRun): Promise<void> {
   const { machine, settings, migrationId } = options;
   const readable = readableBlocks(run);
   const strategy = settleStrategy(run, readable);
+  if (run.hints !== null) run.hints = hintsFor(run.hints, strategy);
   await run.qemu.prepare(signal);
   run.watch((event) => {
     if (isEvent(event, "STOP") && run.moments.stoppedMs === null) {
@@ -37,11 +39,19 @@ export async function setup(run: SourceRun): Promise<void> {
       run.data?.send({ type: "open-gate" });
     }
   });
-  if (strategy.stopsFirst && !run.guestWasPaused) await machine.qmp.execute("stop", {}, { signal });
+  const stopsNow = strategy.stopsFirst && !run.guestWasPaused;
+  // Only a guest that runs can tell its free pages: it stands still before the first page leaves all the same.
+  const looksFirst = stopsNow && run.hints !== null;
+  if (stopsNow && !looksFirst) await machine.qmp.execute("stop", {}, { signal });
 
   const socket = await run.qemu.start(signal);
   const data = new SourceData(socket, (error) => run.failByData(error));
   run.data = data;
+  data.onLooks(
+    (look) => run.looks.push(look),
+    (error) =>
+      run.log.append({ type: "decision", what: "send free pages like others", reason: error.message }),
+  );
   const tokenHex = randomBytes(32).toString("hex");
   data.send({
     type: "start",
@@ -56,12 +66,14 @@ export async function setup(run: SourceRun): Promise<void> {
     order: strategy.order,
     // The destination has prepared its QEMU for it by now, and a connection for faults with that.
     postcopy: run.destinationTakesPostcopy ? { bubblePages: settings.bubblePages ?? null } : null,
+    hints: run.hints,
     acknowledged: run.qemu.waitsForAcknowledgement,
-    gatePages: strategy.stopsFirst || run.guestWasPaused ? GATE_OPEN : GATE_PAGES,
+    gatePages: (stopsNow && !looksFirst) || run.guestWasPaused ? GATE_OPEN : GATE_PAGES,
   });
 
   const ports = await data.listening(signal);
   const head = await data.head(AbortSignal.any([signal, AbortSignal.timeout(HEAD_TIMEOUT_MS)]));
+  if (looksFirst) data.send({ type: "hold-pages" });
   await link.send({
     type: "stream-head",
     migrationId,
@@ -80,6 +92,11 @@ export async function setup(run: SourceRun): Promise<void> {
   await link.receive("bulk-connected", { signal, timeoutMs: BULK_TIMEOUT_MS });
   await data.connected(signal);
   run.moments.liveMs = Date.now();
+  if (looksFirst) {
+    await data.looksSettled(signal);
+    await machine.qmp.execute("stop", {}, { signal });
+    data.send({ type: "deal-pages" });
+  }
 }
 
 /** Post-copy wants a destination that can, and contents that are there when they are asked for; else pre-copy it is. */

@@ -1,0 +1,12 @@
+export { GuestHelper } from "./client.ts";
+export { type BlockRuns, blockRunsOf, type GuestMemoryPiece, guestPageCount } from "./guest-pages.ts";
+export {
+  type DropCacheAnswer,
+  type FreePagesAnswer,
+  type FreePagesRequest,
+  HELPER_CHANNEL,
+  type HelperHello,
+  MOST_RUNS,
+  type WorkingSetAnswer,
+  type WorkingSetRequest,
+} from "./protocol.ts";

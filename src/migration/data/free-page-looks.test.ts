@@ -1,0 +1,214 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { GuestHelper } from "../../hints/index.ts";
+import { encodeFrame } from "../../hints/protocol.ts";
+import {
+  afterHello,
+  answerTo,
+  type Behaviour,
+  FakeHelper,
+  listPayload,
+} from "../../hints/testing/fake-helper.ts";
+import { Ledger } from "../ledger.ts";
+import { Scheduler } from "../scheduler.ts";
+import { type FreePageLook, FreePageLooks, type LookMoment } from "./free-page-looks.ts";
+
+const PAGES = 40_000;
+
+/** A guest's helper, a ledger and what the looks did to the rest of a migration. */
+class Scene implements AsyncDisposable {
+  readonly ledger = Ledger.create([{ name: "ram", pages: PAGES }]);
+  readonly happened: string[] = [];
+  readonly looks: FreePageLooks;
+  readonly helper: FakeHelper;
+  readonly #connected: Promise<GuestHelper>;
+  #wake: () => void = () => {};
+
+  private constructor(helper: FakeHelper, first: Uint32Array) {
+    this.helper = helper;
+    const pieces = [{ firstGuestPage: 0, pages: PAGES, block: "ram", firstBlockPage: 0 }];
+    this.#connected = GuestHelper.connect(helper.path, PAGES);
+    this.looks = new FreePageLooks(
+      this.#connected,
+      { pieces, first: { source: "any", lists: [{ block: "ram", runs: first }], tookMs: 1 } },
+      {
+        defer: (sets) => this.#say(sets === null ? "defer nothing" : `defer ${sets[0]!.count()}`),
+        looked: (look: FreePageLook) => this.#say(`listed ${look.listedPages} dropped ${look.droppedPages}`),
+        settled: () => this.#say("settled"),
+        gaveUp: (error) => this.#say(error.code),
+      },
+    );
+    this.looks.attach(this.ledger);
+  }
+
+  /** @param first what the guest said was free before the migration */
+  static async open(behaviour: Behaviour, ...first: number[]): Promise<Scene> {
+    return new Scene(await FakeHelper.listen(behaviour), Uint32Array.from(first));
+  }
+
+  #say(what: string): void {
+    this.happened.push(what);
+    this.#wake();
+  }
+
+  /** Ticks like the data process until so much has happened. */
+  async until(count: number, moment: Partial<LookMoment> = {}): Promise<string[]> {
+    while (this.happened.length < count) {
+      this.tick(moment);
+      await new Promise<void>((resolve) => {
+        const timer = setTimeout(resolve, 5);
+        this.#wake = () => {
+          clearTimeout(timer);
+          resolve();
+        };
+      });
+    }
+    return this.happened.splice(0);
+  }
+
+  tick(moment: Partial<LookMoment>): void {
+    this.looks.tick({
+      ...{ nowMs: 0, firstPassDone: false, held: false, starving: false, holding: false },
+      ...moment,
+    });
+  }
+
+  list(from: number, to: number): void {
+    for (let page = from; page < to; page++) this.ledger.list(0, page);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.looks.end();
+    (await this.#connected).close();
+    await this.helper[Symbol.asyncDispose]();
+  }
+}
+
+const says = (...runs: number[]) => afterHello((seen) => answerTo(seen, listPayload(runs, 4)));
+
+test("what was free before waits, and the look after the first pass drops what still is", async () => {
+  await using scene = await Scene.open(says(100, 300), 100, 400);
+  assert.deepEqual(await scene.until(1), ["defer 400"]);
+  scene.list(0, PAGES);
+  assert.deepEqual(await scene.until(3, { firstPassDone: true }), [
+    "listed 300 dropped 300",
+    "defer nothing",
+    "settled",
+  ]);
+  assert.equal(scene.ledger.freePages(), 300);
+});
+
+test("while QEMU lists there are looks only when nothing else can leave, and not one after the other", async () => {
+  await using scene = await Scene.open(says(0, 20_000), 0, 20_000);
+  await scene.until(1);
+  scene.list(0, 5_000);
+  scene.tick({ nowMs: 5_000 });
+  assert.deepEqual(scene.happened, []);
+  assert.deepEqual(await scene.until(2, { nowMs: 5_000, starving: true }), [
+    "listed 20000 dropped 5000",
+    "defer 20000",
+  ]);
+  scene.list(5_000, 10_000);
+  scene.tick({ nowMs: 5_100, starving: true });
+  assert.deepEqual(scene.happened, []);
+  await scene.until(2, { nowMs: 9_000, starving: true });
+});
+
+test("a QEMU that is held until pages leave is looked for however few wait, and never waits in vain", async () => {
+  await using scene = await Scene.open(says(0, 100), 0, 100);
+  await scene.until(1);
+  scene.list(0, 60);
+  scene.tick({ nowMs: 1_000, starving: true });
+  assert.deepEqual(scene.happened, []);
+  assert.deepEqual(await scene.until(2, { nowMs: 2_000, held: true, starving: true }), [
+    "listed 100 dropped 60",
+    "defer 100",
+  ]);
+  assert.deepEqual(await scene.until(3, { nowMs: 4_000, held: true, starving: true }), [
+    "listed 100 dropped 0",
+    "defer nothing",
+    "settled",
+  ]);
+});
+
+test("what was sent once does not wait, since it can't be left out any more", async () => {
+  await using scene = await Scene.open(says(0, 5_000), 0, 0);
+  await scene.until(1);
+  scene.list(0, 2_000);
+  new Scheduler(scene.ledger, 1, "ascending").take(0);
+  assert.deepEqual(await scene.until(2, { nowMs: 1_000, held: true, starving: true }), [
+    "listed 5000 dropped 1744",
+    "defer 4744",
+  ]);
+});
+
+test("a post-copy that waits for QEMU's listing goes on when that is held", async () => {
+  await using scene = await Scene.open(says(0, 10), 0, 10);
+  await scene.until(1);
+  scene.list(0, 100);
+  scene.tick({ nowMs: 1_000, holding: true });
+  assert.deepEqual(scene.happened, []);
+  assert.deepEqual(await scene.until(3, { nowMs: 1_200, held: true, holding: true }), [
+    "listed 10 dropped 10",
+    "defer nothing",
+    "settled",
+  ]);
+});
+
+test("later looks come while much was never sent, and more and more seldom", async () => {
+  await using scene = await Scene.open(says(0, 10), 0, 10);
+  await scene.until(1);
+  scene.list(0, PAGES);
+  await scene.until(3, { nowMs: 10_000, firstPassDone: true });
+  scene.tick({ nowMs: 11_000, firstPassDone: true });
+  assert.deepEqual(scene.happened, []);
+  assert.deepEqual(await scene.until(1, { nowMs: 13_000, firstPassDone: true }), ["listed 10 dropped 0"]);
+  scene.tick({ nowMs: 15_500, firstPassDone: true });
+  assert.deepEqual(scene.happened, []);
+  await scene.until(1, { nowMs: 18_000, firstPassDone: true });
+  scene.ledger.beginScan();
+  scene.ledger.dropFree(0, Uint32Array.of(0, PAGES));
+  scene.tick({ nowMs: 99_000, firstPassDone: true });
+  assert.deepEqual(scene.happened, []);
+});
+
+const refuses: Behaviour = (seen) => {
+  const payload = Buffer.alloc(8);
+  payload.writeUInt32LE(5, 0);
+  return encodeFrame(0xffff, seen.session, seen.sequence, payload);
+};
+for (const [name, behaviour, code] of [
+  ["refuses", afterHello(refuses), "GODWIT_HELPER_REFUSED"],
+  ["says nonsense", says(7, 0), "GODWIT_HELPER_ANSWER"],
+  ["names pages that it doesn't have", says(PAGES - 1, 2), "GODWIT_HELPER_ANSWER"],
+  ["falls silent", afterHello(() => null), "GODWIT_HELPER_SILENT"],
+] as const) {
+  test(`a guest that ${name} ends the looks, and everything is sent`, async () => {
+    await using scene = await Scene.open(behaviour, 0, 50);
+    await scene.until(1);
+    scene.list(0, 100);
+    assert.deepEqual(await scene.until(3, { firstPassDone: true }), ["defer nothing", "settled", code]);
+    assert.equal(scene.ledger.owedPages(), 100);
+    assert.ok(scene.looks.isOver);
+  });
+}
+
+test("an answer that comes after the end changes nothing", async () => {
+  let answer: (() => void) | null = null;
+  const behaviour = afterHello((seen, socket) => {
+    answer = () => socket.write(answerTo(seen, listPayload([0, 50], 4)));
+    return null;
+  });
+  await using scene = await Scene.open(behaviour, 0, 50);
+  await scene.until(1);
+  scene.list(0, 100);
+  while (answer === null) {
+    scene.tick({ firstPassDone: true });
+    await new Promise((resolve) => setTimeout(resolve, 2));
+  }
+  scene.looks.end();
+  (answer as () => void)();
+  await new Promise((resolve) => setTimeout(resolve, 20));
+  assert.deepEqual(scene.happened, ["defer nothing", "settled"]);
+  assert.equal(scene.ledger.owedPages(), 100);
+});

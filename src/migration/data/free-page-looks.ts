@@ -1,0 +1,295 @@
+import { asGodwitError, type GodwitError } from "../../base/errors.ts";
+import {
+  type BlockRuns,
+  blockRunsOf,
+  type FreePagesAnswer,
+  type FreePagesRequest,
+  type GuestHelper,
+  type GuestMemoryPiece,
+} from "../../hints/index.ts";
+import { PageBitmap } from "../../pages/index.ts";
+import type { Ledger } from "../ledger.ts";
+
+/** Blocks of the guest that are listed at most, 1 MiB: 2,000 are usual with 8 GiB. */
+export const MOST_RUNS = 131_072;
+
+/** An answer is given up after ten times what the first one took, within these bounds: pages may wait for it. */
+const PATIENCE = 10;
+const LEAST_PATIENCE_MS = 500;
+const MOST_PATIENCE_MS = 5_000;
+
+/** Presumably free pages that are worth a look when nothing else can leave: 4 MiB. */
+const WORTH_PAGES = 1024;
+
+/** Between looks while QEMU still lists its memory; each costs the guest a millisecond. */
+const LISTING_PAUSE_MS = 200;
+
+/** Pages that were never sent and make a further look pay, 64 MiB: half a second at 1 Gbit/s. */
+const AGAIN_PAGES = 16_384;
+
+/** Runs that are looked for together. */
+const RUNS_AT_ONCE = 4096;
+
+/** Before the first further look; doubled for each. */
+const AGAIN_PAUSE_MS = 2_000;
+
+/** What the guest said was free before the migration began. */
+export interface FirstLook {
+  readonly source: FreePagesRequest["source"];
+  readonly lists: readonly BlockRuns[];
+  readonly tookMs: number;
+}
+
+/** Where to ask, and what for. Plain data: it crosses to the data process. */
+export interface HintsInput {
+  /** The unix socket of the helper's channel. */
+  readonly path: string;
+  readonly pieces: readonly GuestMemoryPiece[];
+  /** Who lists free pages, and what was said before the migration began; null: nobody. */
+  readonly freePages: FirstLook | null;
+  /** Whether to look which pages the guest works with. */
+  readonly workingSet: boolean;
+}
+
+/** One look, for the report. Times in milliseconds. */
+export interface FreePageLook {
+  readonly source: "driver" | "kpageflags";
+  /** From asking to the answer. */
+  readonly tookMs: number;
+  /** Of that, in the guest. */
+  readonly scanMs: number;
+  readonly lockMs: number;
+  readonly longestLockMs: number;
+  /** Pages that the guest said are free. */
+  readonly listedPages: number;
+  /** Of these, pages that left the backlog without being sent. */
+  readonly droppedPages: number;
+  readonly listBytes: number;
+}
+
+/** How far the migration is, seen every 50 ms. */
+export interface LookMoment {
+  readonly nowMs: number;
+  readonly firstPassDone: boolean;
+  /** QEMU's stream is not read until pages leave. */
+  readonly held: boolean;
+  /** Nothing leaves now but what waits for a look. */
+  readonly starving: boolean;
+  /** No page is dealt: the guest is about to stop for post-copy. */
+  readonly holding: boolean;
+}
+
+/** What the guest dropped of its page cache before the first look. */
+export interface DroppedCache {
+  readonly bytes: number;
+  readonly tookMs: number;
+  /** False: the time was over before the guest was done. */
+  readonly finished: boolean;
+}
+
+/** What the looks do to the rest. */
+export interface LookEffects {
+  /** These pages, one set a RAM block, are presumably free and wait; null: no longer. */
+  readonly defer: (sets: readonly PageBitmap[] | null) => void;
+  readonly looked: (look: FreePageLook) => void;
+  /** Nothing waits for a look any more: the one that matters is over, or there will be none. */
+  readonly settled: () => void;
+  /** Why no free page is left out from now on. */
+  readonly gaveUp: (error: GodwitError) => void;
+}
+
+/**
+ * When to ask a guest for its free pages, and what to do with the answer. An answer counts for pages that QEMU had
+ * named before the question (FACTS: the scan comes after the record), so the look that matters comes when the first
+ * pass is over. What the guest said before the migration drops nothing, but tells which pages are likely to be dropped
+ * by the one that matters: those wait, all others leave meanwhile.
+ *
+ * A guest that is silent or says nonsense ends the looks and nothing else.
+ */
+export class FreePageLooks {
+  readonly #first: FirstLook;
+  readonly #pieces: readonly GuestMemoryPiece[];
+  readonly #effects: LookEffects;
+  readonly #patienceMs: number;
+  readonly #stop = new AbortController();
+  #helper: GuestHelper | null = null;
+  #ledger: Ledger | null = null;
+  #asking = false;
+  #over = false;
+  #isSettled = false;
+  #nextMs = 0;
+  #againPauseMs = AGAIN_PAUSE_MS;
+  #presumed: readonly PageBitmap[] | null = null;
+
+  constructor(
+    helper: Promise<GuestHelper>,
+    asked: { readonly first: FirstLook; readonly pieces: readonly GuestMemoryPiece[] },
+    effects: LookEffects,
+  ) {
+    this.#first = asked.first;
+    this.#pieces = asked.pieces;
+    this.#effects = effects;
+    this.#patienceMs = Math.min(MOST_PATIENCE_MS, Math.max(LEAST_PATIENCE_MS, PATIENCE * asked.first.tookMs));
+    helper.then(
+      (connected) => {
+        this.#helper = connected;
+      },
+      (error: unknown) => this.#giveUp(error),
+    );
+  }
+
+  /** Whether there may be another look. */
+  get isOver(): boolean {
+    return this.#over;
+  }
+
+  /** The pages that looks are about; nothing of them has left yet. */
+  attach(ledger: Ledger): void {
+    this.#ledger = ledger;
+    if (!this.#over) this.#presume(ledger, this.#first.lists);
+  }
+
+  /** Looks if it is time to. */
+  tick(moment: LookMoment): void {
+    const ledger = this.#ledger;
+    if (this.#over || this.#asking || this.#helper === null || ledger === null) return;
+    if (!this.#isDue(ledger, moment)) return;
+    this.#asking = true;
+    this.#look(this.#helper, ledger, moment).catch((error: unknown) => this.#giveUp(error));
+  }
+
+  /** No look counts from now on: the guest has stopped, or pages go in another order. */
+  end(): void {
+    if (this.#over) return;
+    this.#over = true;
+    this.#stop.abort();
+    this.#letGo();
+  }
+
+  #isDue(ledger: Ledger, moment: LookMoment): boolean {
+    if (!this.#isSettled && (moment.firstPassDone || (moment.holding && moment.held))) return true;
+    if (moment.nowMs < this.#nextMs) return false;
+    if (!this.#isSettled) {
+      return moment.starving && (moment.held || this.#waitingPages(ledger) >= WORTH_PAGES);
+    }
+    // Counting goes through a bitmap of the whole guest.
+    this.#nextMs = moment.nowMs + AGAIN_PAUSE_MS;
+    return neverSentPages(ledger) >= AGAIN_PAGES;
+  }
+
+  #waitingPages(ledger: Ledger): number {
+    let pages = 0;
+    for (const [index, { owed, pages: end }] of ledger.blocks.entries()) {
+      pages += owed.countRange(0, end, { only: this.#presumed?.[index] });
+    }
+    return pages;
+  }
+
+  async #look(helper: GuestHelper, ledger: Ledger, moment: LookMoment): Promise<void> {
+    const matters = moment.firstPassDone || (moment.holding && moment.held);
+    const beginMs = performance.now();
+    const bytesBefore = helper.receivedBytes;
+    ledger.beginScan();
+    const answer = await helper.freePages(
+      { source: this.#first.source, minimumOrder: 0, perCpu: true, mostRuns: MOST_RUNS },
+      { timeoutMs: this.#patienceMs, signal: this.#stop.signal },
+    );
+    if (this.#over) return;
+    const tookMs = performance.now() - beginMs;
+    const lists = blockRunsOf(answer.runs, this.#pieces);
+    const droppedPages = this.#drop(ledger, lists);
+    this.#asking = false;
+    this.#nextMs = moment.nowMs + tookMs + LISTING_PAUSE_MS;
+    this.#effects.looked(
+      figuresOf(answer, { tookMs, droppedPages, listBytes: helper.receivedBytes - bytesBefore }),
+    );
+    // Where QEMU waits for pages that wait for a look that brings nothing, nothing would ever leave again.
+    const isInVain = moment.starving && moment.held && droppedPages === 0;
+    if (matters || isInVain || this.#isSettled) {
+      this.#nextMs = moment.nowMs + tookMs + this.#againPauseMs;
+      this.#againPauseMs *= 2;
+      this.#letGo();
+    } else this.#presume(ledger, lists);
+  }
+
+  #drop(ledger: Ledger, lists: readonly BlockRuns[]): number {
+    let pages = 0;
+    for (const { block, runs } of lists) {
+      const index = ledger.blocks.findIndex(({ name }) => name === block);
+      if (index >= 0) pages += ledger.dropFree(index, runsWithin(runs, ledger.blocks[index]!.pages));
+    }
+    return pages;
+  }
+
+  #presume(ledger: Ledger, lists: readonly BlockRuns[]): void {
+    const sets = ledger.blocks.map(({ pages }) => new PageBitmap(pages));
+    for (const { block, runs } of lists) {
+      const index = ledger.blocks.findIndex(({ name }) => name === block);
+      if (index < 0) continue;
+      const within = runsWithin(runs, ledger.blocks[index]!.pages);
+      for (let run = 0; run < within.length; run += 2) {
+        sets[index]!.setRange(within[run]!, within[run]! + within[run + 1]!);
+      }
+      takeOut(sets[index]!, ledger.blocks[index]!.sent);
+    }
+    this.#presumed = sets;
+    this.#effects.defer(sets);
+  }
+
+  #letGo(): void {
+    if (this.#isSettled) return;
+    this.#isSettled = true;
+    this.#presumed = null;
+    this.#effects.defer(null);
+    this.#effects.settled();
+  }
+
+  #giveUp(thrown: unknown): void {
+    if (this.#over) return;
+    this.end();
+    this.#effects.gaveUp(asGodwitError(thrown, "GODWIT_HELPER_ANSWER", { side: "source" }));
+  }
+}
+
+/** What was sent once can't be left out any more, and has nothing to wait for. */
+function takeOut(set: PageBitmap, sent: PageBitmap): void {
+  const scratch = new Uint32Array(2 * RUNS_AT_ONCE);
+  const pages = set.pageCount;
+  for (let from = 0; from < pages; ) {
+    const runCount = set.readRuns(from, pages, pages, scratch, { only: sent });
+    for (let run = 0; run < runCount; run++) {
+      set.clearRange(scratch[2 * run]!, scratch[2 * run]! + scratch[2 * run + 1]!);
+    }
+    if (runCount < RUNS_AT_ONCE) return;
+    from = scratch[2 * runCount - 2]! + scratch[2 * runCount - 1]!;
+  }
+}
+
+function neverSentPages(ledger: Ledger): number {
+  let pages = 0;
+  for (const { owed, sent, pages: end } of ledger.blocks) pages += owed.countRange(0, end, { except: sent });
+  return pages;
+}
+
+/** QEMU's view of a RAM block may be larger than what of it is used. */
+function runsWithin(runs: Uint32Array, pages: number): Uint32Array {
+  const last = runs.length - 2;
+  if (last < 0 || runs[last]! + runs[last + 1]! <= pages) return runs;
+  const kept: number[] = [];
+  for (let index = 0; index < runs.length; index += 2) {
+    const end = Math.min(pages, runs[index]! + runs[index + 1]!);
+    if (end > runs[index]!) kept.push(runs[index]!, end - runs[index]!);
+  }
+  return Uint32Array.from(kept);
+}
+
+/** A look in figures. */
+export function figuresOf(
+  answer: FreePagesAnswer,
+  more: Pick<FreePageLook, "tookMs" | "droppedPages" | "listBytes">,
+): FreePageLook {
+  const { source, scanMs, lockMs, longestLockMs, runs } = answer;
+  let listedPages = 0;
+  for (let index = 1; index < runs.length; index += 2) listedPages += runs[index]!;
+  return { source, scanMs, lockMs, longestLockMs, listedPages, ...more };
+}

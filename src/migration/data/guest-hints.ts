@@ -1,0 +1,64 @@
+import { GuestHelper, guestPageCount } from "../../hints/index.ts";
+import type { PageBitmap } from "../../pages/index.ts";
+import type { Ledger } from "../ledger.ts";
+import { FreePageLooks, type HintsInput, type LookEffects, type LookMoment } from "./free-page-looks.ts";
+import type { WorkingSetReport } from "./source-protocol.ts";
+import { type WorkingSetBlock, WorkingSetLooks } from "./working-set.ts";
+import { lackingOf, worthOf } from "./working-set-worth.ts";
+
+/** The helper may still be busy with what it was asked in the preflight, and answers one after the other. */
+const CONNECT_TIMEOUT_MS = 6_000;
+
+/** All that a guest's helper tells the data process of a migration's source, over one connection. */
+export class GuestHints {
+  readonly #helper: Promise<GuestHelper>;
+  readonly #looks: FreePageLooks | null;
+  readonly #workingSet: WorkingSetLooks | null;
+  #lacking: readonly PageBitmap[] | null = null;
+
+  constructor({ path, pieces, freePages, workingSet }: HintsInput, effects: LookEffects) {
+    this.#helper = GuestHelper.connect(path, guestPageCount(pieces), { timeoutMs: CONNECT_TIMEOUT_MS });
+    // Those who ask it hear why it isn't there.
+    this.#helper.catch(() => {});
+    const first = freePages;
+    this.#looks = first === null ? null : new FreePageLooks(this.#helper, { first, pieces }, effects);
+    this.#workingSet = workingSet ? new WorkingSetLooks(this.#helper, pieces) : null;
+  }
+
+  /** The pages that it is about; nothing of them has left yet. */
+  attach(ledger: Ledger): void {
+    this.#looks?.attach(ledger);
+  }
+
+  /** Asks for free pages if it is time to. */
+  tick(moment: LookMoment): void {
+    this.#looks?.tick(moment);
+  }
+
+  /** The guest stands still, or its pages go in another order: it is asked nothing more. */
+  end(): void {
+    this.#looks?.end();
+    this.#workingSet?.end();
+    this.#helper.then(
+      (helper) => helper.close(),
+      () => {},
+    );
+  }
+
+  /** Which pages the guest works with; null where it did not say. */
+  get workingSet(): readonly WorkingSetBlock[] | null {
+    return this.#workingSet?.set ?? null;
+  }
+
+  /** The resume set is chosen: what of the working set the destination lacks then is what it is measured by. */
+  resumesWith(ledger: Ledger, resumeSet: readonly PageBitmap[]): void {
+    if (this.workingSet !== null) this.#lacking = lackingOf(ledger, this.workingSet, resumeSet);
+  }
+
+  /** What was known of the working set, and what that was worth; null where nothing was. */
+  workingSetReport(ledger: Ledger): WorkingSetReport | null {
+    const figures = this.#workingSet?.figures ?? null;
+    if (figures === null || this.workingSet === null || this.#lacking === null) return null;
+    return { ...figures, ...worthOf(ledger, this.workingSet, this.#lacking) };
+  }
+}
