@@ -50,7 +50,9 @@ export function toolchain(path: string = manifestPath): Toolchain {
     throw setupMissing(`there is no ${path}`, cause);
   }
   const manifest = parseManifest(text, path);
-  const files = [...Object.values(manifest.qemu), manifest.guest, manifest.metalGuest].flatMap((entry) => filesOf(entry));
+  const files = [...Object.values(manifest.qemu), manifest.guest, manifest.metalGuest].flatMap((entry) =>
+    filesOf(entry),
+  );
   const missing = files.find((file) => !existsSync(file));
   if (missing !== undefined) throw setupMissing(`${missing} is missing`);
   return manifest;

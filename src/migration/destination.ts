@@ -96,6 +96,10 @@ export class DestinationMigration {
       "accepted",
     );
     this.#phases.enter("setup");
+    const settings = migrationSettingsSchema.parse(offer.settings);
+    if (settings.metal !== undefined && options.rebuild === undefined) {
+      throw new GodwitError("GODWIT_METAL_MACHINE", "this host doesn't rebuild devices");
+    }
     const machine = await options.startMachine(signal);
     this.#machine = machine;
     machine.qmp.on("close", (cause) => {
@@ -117,7 +121,7 @@ export class DestinationMigration {
       );
     }
     const receiver = new QemuReceiver(machine);
-    const { bulkConnections, strategy, contents } = migrationSettingsSchema.parse(offer.settings);
+    const { bulkConnections, strategy, contents } = settings;
     const wantsPostcopy = strategies[strategy].postcopy && contents !== "stream" && !offer.guestPaused;
     const socket = await receiver.open(wantsPostcopy, signal);
     const postcopy = receiver.takesPostcopy;
@@ -155,7 +159,7 @@ export class DestinationMigration {
     await channel.send({ type: "bulk-connected", migrationId });
     this.#phases.enter("live");
 
-    const { deviceState, totals, lacksPages } = await this.#receiveEnd();
+    const { deviceState, totals, lacksPages, opaque } = await this.#receiveEnd();
     this.#lacksPages = lacksPages;
     data.send({ type: lacksPages ? "resume" : "finish", totals, deviceState });
     const pagesCompleteAtEpochMs = await data.pagesComplete(signal);
@@ -164,9 +168,17 @@ export class DestinationMigration {
       await data.written(signal);
       await receiver.loaded(signal);
     }
+    const rebuildMs = opaque === null ? 0 : await this.#rebuild(opaque);
     const loadedAtEpochMs = Date.now();
-    await channel.send({ type: "prepared", migrationId, pagesCompleteAtEpochMs, loadedAtEpochMs });
+    await channel.send({ type: "prepared", migrationId, pagesCompleteAtEpochMs, loadedAtEpochMs, rebuildMs });
     this.#journal!.append("prepared");
+  }
+
+  /** Gives the loaded machine the devices that its QEMU was not given. @returns how long that took */
+  async #rebuild(state: Uint8Array): Promise<number> {
+    const startedMs = performance.now();
+    await this.#options.rebuild!(this.#machine!)(state);
+    return performance.now() - startedMs;
   }
 
   /** Everything that the source says between the first page and the end of its stream. */
@@ -175,6 +187,8 @@ export class DestinationMigration {
     totals: MessageByType<"pages-complete">["connections"];
     /** The guest resumes before all of its pages are there. */
     lacksPages: boolean;
+    /** What was read out of devices that are not in the device state. */
+    opaque: Uint8Array | null;
   }> {
     const { options, signal } = this.#parts();
     const chunks: Uint8Array[] = [];
@@ -182,13 +196,18 @@ export class DestinationMigration {
     let complete = false;
     let totals: MessageByType<"pages-complete">["connections"] | null = null;
     let lacksPages = false;
+    let opaque: Uint8Array | null = null;
     while (!complete || totals === null) {
       const message = await options.channel.receive(
-        ["source-stopped", "device-state", "pages-complete", "discards", "resume-set-complete"],
+        [
+          ...(["source-stopped", "opaque-devices", "device-state"] as const),
+          ...(["pages-complete", "discards", "resume-set-complete"] as const),
+        ],
         { signal },
       );
       if (message.type === "source-stopped") this.#phases.enter("switchover");
       else if (message.type === "pages-complete") totals = message.connections;
+      else if (message.type === "opaque-devices") opaque = message.payload;
       else if (message.type === "discards") this.#discard(message);
       else if (message.type === "resume-set-complete") {
         totals = message.connections;
@@ -206,7 +225,7 @@ export class DestinationMigration {
       }
     }
     if (this.#phases.current === "live") this.#phases.enter("switchover");
-    return { deviceState: Buffer.concat(chunks), totals, lacksPages };
+    return { deviceState: Buffer.concat(chunks), totals, lacksPages, opaque };
   }
 
   /** Stale pages: checked here, since QEMU would take any range. */

@@ -28,6 +28,8 @@ export type SourceCommand =
       readonly order: PageOrder;
       /** The guest may resume before all of its pages are there: a connection for faults is wanted, and how. */
       readonly postcopy: { readonly bubblePages: number | null } | null;
+      /** Names of device sections that stay behind. */
+      readonly cut: readonly string[];
       /** QEMU waits for {@link SourceCommand} `permit-stop` before it stops the guest, and for our word at its end. */
       readonly acknowledged: boolean;
       /** Backlog above which QEMU is held, in pages; {@link GATE_OPEN} to never hold it. */

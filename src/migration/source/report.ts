@@ -42,6 +42,7 @@ export function finishReport(
       faulted: counters?.faults ?? 0,
     },
     postcopy: run.postcopy,
+    opaque: run.opaque,
     rounds: run.rounds,
     sourceEnded: run.sourceEnded,
     agents: {

@@ -6,6 +6,7 @@ import { GATE_OPEN } from "../data/feed-gate.ts";
 import { strategies } from "../strategies/index.ts";
 import type { Strategy } from "../strategies/strategy.ts";
 import { SourceData } from "./data.ts";
+import { captureAtSwitchover } from "./opaque.ts";
 import type { SourceRun } from "./run.ts";
 
 /**
@@ -30,7 +31,8 @@ export async function setup(run: SourceRun): Promise<void> {
   const { machine, settings, migrationId } = options;
   const readable = readableBlocks(run);
   const strategy = settleStrategy(run, readable);
-  await run.qemu.prepare(signal);
+  await run.qemu.prepare(signal, options.opaque !== undefined);
+  captureAtSwitchover(run);
   run.watch((event) => {
     if (isEvent(event, "STOP") && run.moments.stoppedMs === null) {
       run.moments.stoppedMs = event.timestampMs;
@@ -56,6 +58,7 @@ export async function setup(run: SourceRun): Promise<void> {
     order: strategy.order,
     // The destination has prepared its QEMU for it by now, and a connection for faults with that.
     postcopy: run.destinationTakesPostcopy ? { bubblePages: settings.bubblePages ?? null } : null,
+    cut: options.opaque?.sections ?? [],
     acknowledged: run.qemu.waitsForAcknowledgement,
     gatePages: strategy.stopsFirst || run.guestWasPaused ? GATE_OPEN : GATE_PAGES,
   });
