@@ -47,9 +47,10 @@ export class PciConfig {
     return new PciConfig(machine, await machine.readPort(ADDRESS_PORT, 4));
   }
 
-  async read(at: PciAddress, offset: number, bytes: AccessBytes = 4): Promise<number> {
-    await this.#select(at, offset);
-    return this.#machine.readPort(DATA_PORT + (offset & 3), bytes);
+  read(at: PciAddress, offset: number, bytes: AccessBytes = 4): Promise<number> {
+    const selected = this.#select(at, offset);
+    const value = this.#machine.readPort(DATA_PORT + (offset & 3), bytes);
+    return selected.then(() => value);
   }
 
   async write(at: PciAddress, offset: number, value: number, bytes: AccessBytes = 4): Promise<void> {
@@ -60,18 +61,15 @@ export class PciConfig {
   /** Every function on bus 0. */
   async functions(): Promise<PciFunction[]> {
     const found: PciFunction[] = [];
-    for (let slot = 0; slot < SLOTS; slot++) {
-      for (let fn = 0; fn < 8; fn++) {
-        const at = { slot, fn };
-        const identity = await this.read(at, 0);
-        if (identity === 0xffff_ffff) {
-          if (fn === 0) break;
-          continue;
-        }
-        const classCode = (await this.read(at, 8)) >>> 16;
-        found.push({ ...at, vendor: identity & 0xffff, device: identity >>> 16, classCode });
-        if (fn === 0 && ((await this.read(at, 0x0e, 1)) & HAS_FUNCTIONS) === 0) break;
-      }
+    const slots = await Promise.all(
+      Array.from({ length: SLOTS }, (_, slot) => this.#function({ slot, fn: 0 })),
+    );
+    for (const first of slots) {
+      if (first === null) continue;
+      found.push(first);
+      if (((await this.read(first, 0x0e, 1)) & HAS_FUNCTIONS) === 0) continue;
+      const others = [1, 2, 3, 4, 5, 6, 7].map((fn) => this.#function({ slot: first.slot, fn }));
+      for (const other of await Promise.all(others)) if (other !== null) found.push(other);
     }
     return found;
   }
@@ -79,6 +77,12 @@ export class PciConfig {
   /** Puts the address port back. */
   async done(): Promise<void> {
     await this.#machine.writePort(ADDRESS_PORT, this.#before, 4);
+  }
+
+  async #function(at: PciAddress): Promise<PciFunction | null> {
+    const [identity, kind] = await Promise.all([this.read(at, 0), this.read(at, 8)]);
+    if (identity === 0xffff_ffff) return null;
+    return { ...at, vendor: identity & 0xffff, device: identity >>> 16, classCode: kind >>> 16 };
   }
 
   async #select({ slot, fn }: PciAddress, offset: number): Promise<void> {

@@ -15,6 +15,9 @@ export interface GuestWrite {
  * registers, PCI configuration, memory, and the power to hold its processors. Nothing here knows a device's inner
  * state, and nothing asks the machine for it.
  *
+ * Accesses are made in the order of the calls, whether or not the answers are waited for in between: those whose answers
+ * nobody needs yet may be asked for together, which on a slow way to the machine costs a fraction.
+ *
  * An adapter is one file: a QEMU (`qemu/qemu-machine.ts`), real hardware (`host-machine.ts`), a model for tests
  * (`model/model-machine.ts`). All errors are GodwitErrors with `GODWIT_METAL_ACCESS`.
  */

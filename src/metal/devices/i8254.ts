@@ -175,8 +175,9 @@ function observeCount(counter: CounterShadow, value: number): void {
 async function readCount(machine: PhysicalMachine, port: number, control: number): Promise<number> {
   const access = accessOf(control);
   if (access === 2) return (await machine.readPort(port)) << 8;
-  const low = await machine.readPort(port);
-  return access === 1 ? low : low | ((await machine.readPort(port)) << 8);
+  if (access === 1) return machine.readPort(port);
+  const [low, high] = await Promise.all([machine.readPort(port), machine.readPort(port)]);
+  return low! | (high! << 8);
 }
 
 async function setCounter(

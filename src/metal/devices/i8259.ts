@@ -122,13 +122,15 @@ export const i8259: DeviceKind<Shadow, I8259State> = {
     const chips: ChipState[] = [];
     for (const [index, chip] of CHIPS.entries()) {
       const own = shadow.chips[index]!;
-      const mask = await machine.readPort(chip.data);
-      await machine.writePort(chip.command, READ_REQUESTS);
-      const requests = await machine.readPort(chip.command);
-      await machine.writePort(chip.command, READ_IN_SERVICE);
-      const inService = await machine.readPort(chip.command);
-      if (!own.readsInService) await machine.writePort(chip.command, READ_REQUESTS);
-      const levels = await machine.readPort(chip.levels);
+      const [mask, , requests, , inService, , levels] = await Promise.all([
+        machine.readPort(chip.data),
+        machine.writePort(chip.command, READ_REQUESTS),
+        machine.readPort(chip.command),
+        machine.writePort(chip.command, READ_IN_SERVICE),
+        machine.readPort(chip.command),
+        machine.writePort(chip.command, own.readsInService ? READ_IN_SERVICE : READ_REQUESTS),
+        machine.readPort(chip.levels),
+      ]);
       chips.push({ shadow: { ...own }, mask, requests, inService, levels });
     }
     return { chips: [chips[0]!, chips[1]!] };

@@ -73,13 +73,13 @@ export const ioapic: DeviceKind<z.output<typeof shadowSchema>, IoapicState> = {
     const select = await machine.readRegister(SELECT);
     // Nobody answers there on a machine without one.
     if (select === 0xffff_ffff) return { present: false, select: 0, id: 0, entries: [] };
-    const count = (((await read(machine, VERSION)) >>> 16) & 0xff) + 1;
-    const id = await read(machine, ID);
-    const entries: { low: number; high: number }[] = [];
-    for (let entry = 0; entry < Math.min(count, MAX_ENTRIES); entry++) {
-      const low = await read(machine, FIRST_ENTRY + 2 * entry);
-      entries.push({ low, high: await read(machine, FIRST_ENTRY + 2 * entry + 1) });
-    }
+    const [version, id] = await Promise.all([read(machine, VERSION), read(machine, ID)]);
+    const count = Math.min(((version >>> 16) & 0xff) + 1, MAX_ENTRIES);
+    const halves = Array.from({ length: 2 * count }, (_, half) => read(machine, FIRST_ENTRY + half));
+    const values = await Promise.all(halves);
+    const entries = Array.from({ length: count }, (_, entry) => {
+      return { low: values[2 * entry]!, high: values[2 * entry + 1]! };
+    });
     await machine.writeRegister(SELECT, select);
     return { present: true, select, id, entries };
   },
@@ -107,9 +107,10 @@ export const ioapic: DeviceKind<z.output<typeof shadowSchema>, IoapicState> = {
   async undo() {},
 };
 
-async function read(machine: PhysicalMachine, index: number): Promise<number> {
-  await machine.writeRegister(SELECT, index);
-  return machine.readRegister(WINDOW);
+function read(machine: PhysicalMachine, index: number): Promise<number> {
+  const selected = machine.writeRegister(SELECT, index);
+  const value = machine.readRegister(WINDOW);
+  return selected.then(() => value);
 }
 
 async function write(machine: PhysicalMachine, index: number, value: number): Promise<void> {

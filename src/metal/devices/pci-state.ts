@@ -46,17 +46,21 @@ export type PciState = z.output<typeof pciStateSchema>;
 /** Reads a function's configuration; the machine is stopped. */
 export async function capturePci(machine: PhysicalMachine, at: PciAddress): Promise<PciState> {
   const config = await PciConfig.begin(machine);
-  const bases: number[] = [];
-  for (let base = 0; base < BASES; base++) bases.push(await config.read(at, FIRST_BASE + 4 * base));
-  const state = {
-    command: await config.read(at, COMMAND, 2),
-    cacheLine: await config.read(at, CACHE_LINE, 1),
-    latency: await config.read(at, LATENCY, 1),
-    bases,
-    interruptLine: await config.read(at, INTERRUPT_LINE, 1),
-  };
+  const [command, cacheLine, latency, interruptLine, ...bases] = await Promise.all([
+    config.read(at, COMMAND, 2),
+    config.read(at, CACHE_LINE, 1),
+    config.read(at, LATENCY, 1),
+    config.read(at, INTERRUPT_LINE, 1),
+    ...Array.from({ length: BASES }, (_, base) => config.read(at, FIRST_BASE + 4 * base)),
+  ]);
   await config.done();
-  return state;
+  return {
+    command: command!,
+    cacheLine: cacheLine!,
+    latency: latency!,
+    interruptLine: interruptLine!,
+    bases,
+  };
 }
 
 /** Sets it; decoding is switched on last, when the addresses stand. */

@@ -130,7 +130,10 @@ export const rtl8139: DeviceKind<Shadow, Rtl8139State> = {
     await chip.write(REGISTER.interruptMask, 0, 2);
     const interruptStatus = await chip.read(REGISTER.interruptStatus, 2);
     const values: Record<string, number> = {};
-    for (const [offset, bytes] of SAVED) values[offset] = await chip.read(offset, bytes);
+    const read = SAVED.map(async ([offset, bytes]) => {
+      values[offset] = await chip.read(offset, bytes);
+    });
+    await Promise.all(read);
     values[REGISTER.eepromCommand] = (await chip.read(REGISTER.eepromCommand, 1)) & ~EEPROM_OUTPUT;
     refuseOtherModes(values, pci!);
     const state = { pci: config, isMapped: true, shadow: structuredClone(shadow), values };
