@@ -1,3 +1,4 @@
+import { captureOnce } from "../metal/index.ts";
 import { adoptMachine } from "../qemu/adopt.ts";
 import type { Machine } from "../qemu/machine.ts";
 import { parseMachineFile } from "../qemu/machine-file.ts";
@@ -73,6 +74,7 @@ export function machineHandle(running: RunningMachine): MachineHandle<RunningMac
     async stop() {
       await running.quit();
     },
+    captureDevices: () => captureOnce(running),
     release: () => running.release(),
   };
 }

@@ -10,3 +10,8 @@ export function deviceTables(): string {
     })
     .join("\n\n");
 }
+
+/** The same as data. */
+export function deviceList(): readonly object[] {
+  return allDevices.map(({ name, title, registers }) => ({ name, title, registers }));
+}

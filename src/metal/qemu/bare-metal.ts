@@ -95,6 +95,25 @@ export class BareMetal {
   }
 }
 
+/** Reads the devices of a machine and lets it go on as it was. */
+export async function captureOnce(machine: RunningMachine): Promise<DevicesState> {
+  const metal = new BareMetal(machine);
+  await metal.prepare();
+  try {
+    const { running } = await machine.qmp.execute("query-status");
+    if (running) await machine.qmp.execute("stop");
+    try {
+      const state = await metal.captureState();
+      await metal.undo();
+      return state;
+    } finally {
+      if (running) await machine.qmp.execute("cont");
+    }
+  } finally {
+    metal.close();
+  }
+}
+
 /**
  * The other end: gives a paused machine that has loaded everything else the devices that were read, and has its
  * monitor go on with what the source's knew.
