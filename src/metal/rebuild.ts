@@ -93,6 +93,7 @@ function ablationOf(kind: DeviceKind): Ablation {
     i8259: "pic",
     ioapic: "ioapic",
     uart16550: "uart",
+    mc146818: "rtc",
   };
   return fixed[kind.name] ?? "nic";
 }

@@ -10,4 +10,4 @@ export function sectionsOf(devices: readonly PresentDevice[]): readonly string[]
 }
 
 /** Where QEMU's name is another than ours. */
-const fixedSections: Readonly<Record<string, string>> = { uart16550: "serial" };
+const fixedSections: Readonly<Record<string, string>> = { uart16550: "serial", mc146818: "mc146818rtc" };
