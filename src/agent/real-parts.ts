@@ -1,4 +1,4 @@
-import { BareMetal, rebuildBareMetal } from "../metal/index.ts";
+import { BareMetal, BareMetalRebuild } from "../metal/index.ts";
 import { DestinationMigration } from "../migration/destination.ts";
 import { recoverMigrations } from "../migration/recover.ts";
 import { migrationSettingsSchema, type RebuildPart } from "../migration/settings.ts";
@@ -40,7 +40,7 @@ export function realParts({ config, credentials }: AgentSurroundings): AgentPart
         folder,
         machineFolder,
         arrived,
-        rebuild: (machine) => rebuildBareMetal(machine, leftOut(offer.settings)),
+        rebuild: (machine) => new BareMetalRebuild(machine, leftOut(offer.settings)),
         startMachine: (signal) =>
           startMachine(parseMachine(offer.machine), {
             stateFolder: machineFolder,

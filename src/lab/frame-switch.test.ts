@@ -43,14 +43,18 @@ test("what is sent to a machine on its way waits and follows it, in order", () =
   assert.deepEqual(source.frames, ["answer", "who?"]);
   device.take(destination, frame(ALL, GUEST, "here"));
   device.take(client, frame(GUEST, CLIENT, "three"));
-  assert.deepEqual(destination.frames, ["hello", "who?", "one", "two", "three"]);
-  assert.deepEqual(device.release(), { held: 2, dropped: 0 });
+  assert.deepEqual(destination.frames, ["hello", "who?", "answer", "one", "two", "three"]);
+  assert.deepEqual(
+    device.release(),
+    { held: 3, dropped: 0 },
+    "what was sent just before the word came is held, too",
+  );
 });
 
 test("a machine that stays gets what waited", () => {
   const { device, source, client } = lan();
   device.hold(GUEST);
   device.take(client, frame(GUEST, CLIENT, "one"));
-  assert.deepEqual(device.release(), { held: 1, dropped: 0 });
-  assert.deepEqual(source.frames, ["answer", "one"]);
+  assert.deepEqual(device.release(), { held: 2, dropped: 0 });
+  assert.deepEqual(source.frames, ["answer", "answer", "one"]);
 });

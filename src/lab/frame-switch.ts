@@ -1,6 +1,12 @@
 /** Frames held for one address: a second of a full 100 Mbit/s. More is dropped, as a switch does. */
 const MOST_HELD = 8192;
 
+/**
+ * Frames younger than this when the holding begins are held, too: the word of a stop takes this long to get here at
+ * most, and a machine that has stopped already would lose them. A frame that comes twice does no harm.
+ */
+const LOOK_BACK_MS = 100;
+
 /** A port of the switch: something that takes frames. */
 export interface SwitchPort {
   send(frame: Uint8Array): void;
@@ -13,6 +19,7 @@ export class FrameSwitch<Port extends SwitchPort> {
   #awaited: string | null = null;
   #from: Port | null = null;
   #waiting: { from: Port; frame: Uint8Array }[] = [];
+  readonly #recent: { from: Port; to: string; frame: Uint8Array; atMs: number }[] = [];
   #held = 0;
   #dropped = 0;
 
@@ -34,7 +41,10 @@ export class FrameSwitch<Port extends SwitchPort> {
     if (to === this.#awaited) {
       if (this.#waiting.length < MOST_HELD) this.#waiting.push({ from, frame });
       else this.#dropped += 1;
-    } else this.#forward(from, to, frame);
+    } else {
+      this.#remember(from, to, frame);
+      this.#forward(from, to, frame);
+    }
   }
 
   /** From now on what is sent to an address waits until it is heard from another port than now. */
@@ -43,12 +53,21 @@ export class FrameSwitch<Port extends SwitchPort> {
     this.#from = this.#places.get(address) ?? null;
     this.#held = 0;
     this.#dropped = 0;
+    const since = performance.now() - LOOK_BACK_MS;
+    this.#waiting = this.#recent.filter((recent) => recent.to === address && recent.atMs >= since);
   }
 
   /** Hands on what waits. @returns how much waited since {@link hold} */
   release(): { held: number; dropped: number } {
     this.#handOn();
     return { held: this.#held, dropped: this.#dropped };
+  }
+
+  #remember(from: Port, to: string, frame: Uint8Array): void {
+    const now = performance.now();
+    if (isGroup(frame)) return;
+    this.#recent.push({ from, to, frame, atMs: now });
+    while (this.#recent.length > 0 && this.#recent[0]!.atMs < now - LOOK_BACK_MS) this.#recent.shift();
   }
 
   #handOn(): void {

@@ -147,8 +147,7 @@ async function measureHop(run: {
   const beganMs = Date.now();
   let report: MigrationReport | null = null;
   const onEvent = (event: MigrationEvent) => {
-    // From here on QEMU may stop the guest at any moment.
-    if (event.type === "decision" && event.what.startsWith("QEMU may stop")) void lan.switch.hold(MAC);
+    if (event.type === "phase" && event.phase === "switchover") void lan.switch.hold(MAC);
     if (event.type === "report") report = event.report;
     options.onEvent?.(event);
   };

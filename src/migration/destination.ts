@@ -10,6 +10,7 @@ import { EventLog } from "./event-log.ts";
 import type { MigrationEvent } from "./events.ts";
 import { Journal, type JournalState } from "./journal.ts";
 import { learnedFrom, writeLearnedPages } from "./learned-pages.ts";
+import type { RebuildDevices } from "./opaque-devices.ts";
 import { PhaseMachine } from "./phases.ts";
 import { migrationSettingsSchema } from "./settings.ts";
 import { strategies } from "./strategies/index.ts";
@@ -36,6 +37,7 @@ export class DestinationMigration {
   readonly #fatal = new AbortController();
   #journal: Journal | null = null;
   #machine: RunningMachine | null = null;
+  #rebuilder: RebuildDevices | null = null;
   #data: DestinationData | null = null;
   #lacksPages = false;
   #blockPages: readonly number[] = [];
@@ -69,6 +71,7 @@ export class DestinationMigration {
       return await this.#abandon(thrown);
     } finally {
       await this.#data?.kill();
+      await this.#rebuilder?.close();
       this.#journal?.close();
       this.#log.close();
       await channel.close();
@@ -102,6 +105,7 @@ export class DestinationMigration {
     }
     const machine = await options.startMachine(signal);
     this.#machine = machine;
+    if (settings.metal !== undefined) this.#rebuilder = options.rebuild!(machine);
     machine.qmp.on("close", (cause) => {
       this.#fail(
         new GodwitError("GODWIT_QEMU_GONE", `QEMU of "${machine.name}" ended at the destination`, {
@@ -177,7 +181,9 @@ export class DestinationMigration {
   /** Gives the loaded machine the devices that its QEMU was not given. @returns how long that took */
   async #rebuild(state: Uint8Array): Promise<number> {
     const startedMs = performance.now();
-    await this.#options.rebuild!(this.#machine!)(state);
+    if (this.#rebuilder === null)
+      throw new GodwitError("GODWIT_WIRE_INVALID", "devices that nobody announced");
+    await this.#rebuilder.rebuild(state);
     return performance.now() - startedMs;
   }
 

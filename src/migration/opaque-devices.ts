@@ -18,8 +18,13 @@ export interface OpaqueDevices {
   close(): void;
 }
 
-/** The other end of {@link OpaqueDevices}: gives a paused machine that has loaded everything else its devices. */
-export type RebuildDevices = (state: Uint8Array) => Promise<void>;
+/** The other end of {@link OpaqueDevices}. */
+export interface RebuildDevices {
+  /** Gives a paused machine that has loaded everything else its devices. */
+  rebuild(state: Uint8Array): Promise<void>;
+  /** The migration is over, however it ended. */
+  close(): Promise<void>;
+}
 
 /** Opaque devices in figures, as a report has them. */
 export interface OpaqueFigures {

@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { verdictOf } from "../../src/agent/verdict.ts";
 import { type QemuVersion, qemuBuild } from "../../src/lab/toolchain.ts";
-import { rebuildBareMetal } from "../../src/metal/index.ts";
+import { BareMetalRebuild } from "../../src/metal/index.ts";
 import { DestinationMigration, type DestinationResult } from "../../src/migration/destination.ts";
 import { type MigrationSettingsInput, migrationSettingsSchema } from "../../src/migration/settings.ts";
 import { SourceMigration, type SourceOptions } from "../../src/migration/source.ts";
@@ -86,7 +86,7 @@ export class Host {
       folder: join(this.folder, offer.migrationId),
       machineFolder,
       rebuild: (machine) =>
-        rebuildBareMetal(machine, new Set(migrationSettingsSchema.parse(offer.settings).metal?.leaveOut)),
+        new BareMetalRebuild(machine, new Set(migrationSettingsSchema.parse(offer.settings).metal?.leaveOut)),
       startMachine: async (signal) =>
         this.#pair.keep(
           await startMachine(parseMachine(offer.machine), {

@@ -8,10 +8,17 @@ import { keepMonitor, readKeptMonitor } from "./kept-monitor.ts";
 import { QemuPhysicalMachine } from "./qemu-machine.ts";
 import { sectionsOf } from "./sections.ts";
 
+/**
+ * The monitor reads on this often while memory moves: what is left to read when the guest stands still is part of the
+ * pause.
+ */
+const FOLLOW_INTERVAL_MS = 20;
+
 interface Open {
   readonly hardware: QemuPhysicalMachine;
   readonly devices: readonly PresentDevice[];
   readonly monitor: Monitor;
+  readonly following: NodeJS.Timeout;
 }
 
 /** A machine that moves as bare metal: reads its devices for a migration, and puts them right if that fails. */
@@ -39,7 +46,10 @@ export class BareMetal {
       const devices = await takeInventory(hardware).finally(() => (running ? hardware.go() : undefined));
       const monitor = new Monitor(devices, kept?.shadows);
       for (const write of await hardware.guestWrites()) monitor.observe(write);
-      this.#open = { hardware, devices, monitor };
+      const follow = () => {
+        for (const write of hardware.tracedWrites()) monitor.observe(write);
+      };
+      this.#open = { hardware, devices, monitor, following: setInterval(follow, FOLLOW_INTERVAL_MS) };
     } catch (error) {
       hardware[Symbol.dispose]();
       throw error;
@@ -63,7 +73,8 @@ export class BareMetal {
 
   /** The same, as data. */
   async captureState(): Promise<DevicesState> {
-    const { hardware, devices, monitor } = this.#open!;
+    const { hardware, devices, monitor, following } = this.#open!;
+    clearInterval(following);
     this.#captured = captureDevices(hardware, devices, monitor);
     return this.#captured;
   }
@@ -81,7 +92,8 @@ export class BareMetal {
   /** Keeps what the monitor knows with the machine, gives back the trace that it has read, and lets go. */
   close(): void {
     if (this.#open === null) return;
-    const { hardware, monitor } = this.#open;
+    const { hardware, monitor, following } = this.#open;
+    clearInterval(following);
     this.#open = null;
     const { traceOffset } = hardware;
     try {
@@ -114,26 +126,38 @@ export async function captureOnce(machine: RunningMachine): Promise<DevicesState
   }
 }
 
-/**
- * The other end: gives a paused machine that has loaded everything else the devices that were read, and has its
- * monitor go on with what the source's knew.
- * @param leaveOut for experiments
- */
-export function rebuildBareMetal(
-  machine: RunningMachine,
-  leaveOut: ReadonlySet<Ablation> = new Set(),
-): (state: Uint8Array) => Promise<void> {
-  return async (bytes) => {
+/** The other end of a move: gives a paused machine that has loaded everything else the devices that were read. */
+export class BareMetalRebuild {
+  readonly #machine: RunningMachine;
+  readonly #leaveOut: ReadonlySet<Ablation>;
+  readonly #opened: Promise<{ hardware: QemuPhysicalMachine; devices: readonly PresentDevice[] }>;
+
+  /**
+   * Begins at once to find out what the machine consists of, so that it is known when it is needed.
+   * @param leaveOut for experiments
+   */
+  constructor(machine: RunningMachine, leaveOut: ReadonlySet<Ablation> = new Set()) {
+    this.#machine = machine;
+    this.#leaveOut = leaveOut;
+    this.#opened = QemuPhysicalMachine.open(machine).then(async (hardware) => {
+      return { hardware, devices: await takeInventory(hardware) };
+    });
+    this.#opened.catch(() => {});
+  }
+
+  /** Rebuilds the devices, and has the monitor go on with what the source's knew. */
+  async rebuild(bytes: Uint8Array): Promise<void> {
     const state = decodeDevicesState(bytes);
-    const hardware = await QemuPhysicalMachine.open(machine);
-    try {
-      const devices = await takeInventory(hardware);
-      await rebuildDevices(hardware, devices, state, leaveOut);
-      // Whatever this machine's firmware never did is not the guest's: its writes begin here.
-      await hardware.guestWrites();
-      keepMonitor(machine.folder, { traceOffset: hardware.traceOffset, shadows: state.shadows });
-    } finally {
-      hardware[Symbol.dispose]();
-    }
-  };
+    const { hardware, devices } = await this.#opened;
+    await rebuildDevices(hardware, devices, state, this.#leaveOut);
+    // What this machine's firmware did before is not the guest's: its writes begin here.
+    await hardware.guestWrites();
+    keepMonitor(this.#machine.folder, { traceOffset: hardware.traceOffset, shadows: state.shadows });
+  }
+
+  /** Lets go of the machine. */
+  async close(): Promise<void> {
+    const opened = await this.#opened.catch(() => null);
+    opened?.hardware[Symbol.dispose]();
+  }
 }

@@ -148,6 +148,15 @@ export class QemuPhysicalMachine implements PhysicalMachine, Disposable {
     await this.#machine.qmp.execute("cont");
   }
 
+  /** The guest's writes that have been traced by now, whether or not these are all: what is read early is read in time. */
+  tracedWrites(): readonly GuestWrite[] {
+    const writes: TracedWrite[] = [];
+    this.#trace.read((write) => {
+      if (write.processor >= 0) writes.push(write);
+    });
+    return writes;
+  }
+
   /**
    * Proven complete by a marker: an access of our own that QEMU traces behind everything it traced before. Two bytes
    * that count up tell it from the markers of before.
