@@ -1,4 +1,4 @@
-import { BareMetal, BareMetalRebuild } from "../metal/index.ts";
+import { BareMetal, BareMetalRebuild, undoLeftCapture } from "../metal/index.ts";
 import { DestinationMigration } from "../migration/destination.ts";
 import { recoverMigrations } from "../migration/recover.ts";
 import { migrationSettingsSchema, type RebuildPart } from "../migration/settings.ts";
@@ -62,7 +62,13 @@ export function realParts({ config, credentials }: AgentSurroundings): AgentPart
       };
     },
     recover: (request) =>
-      recoverMigrations({ ...request, credentials, hostName: config.name, softwareVersion }),
+      recoverMigrations({
+        ...request,
+        credentials,
+        hostName: config.name,
+        softwareVersion,
+        undoOpaque: undoLeftCapture,
+      }),
     doctor: ({ apiPort, wirePort, machines }) =>
       examineHost({
         name: config.name,

@@ -1,6 +1,7 @@
+import { z } from "zod";
 import { GodwitError } from "../base/errors.ts";
 import type { DeviceContext, DeviceKind } from "./device.ts";
-import { fixedDevices, pciDevices } from "./devices/index.ts";
+import { allDevices, fixedDevices, pciDevices } from "./devices/index.ts";
 import { PciConfig, type PciFunction, pciName } from "./pci.ts";
 import type { PhysicalMachine } from "./physical-machine.ts";
 
@@ -10,6 +11,43 @@ export interface PresentDevice {
   readonly where: DeviceContext;
   /** Unique in the machine: the kind's name, and the slot of PCI devices. */
   readonly key: string;
+}
+
+/** The schema of {@link DescribedDevice}s. */
+export const describedDevicesSchema = z.array(
+  z.strictObject({
+    kind: z.string(),
+    pci: z
+      .strictObject({
+        slot: z.int().min(0).max(31),
+        fn: z.int().min(0).max(7),
+        vendor: z.int(),
+        device: z.int(),
+        classCode: z.int(),
+      })
+      .nullable(),
+  }),
+);
+
+/** A device of a machine as plain data. */
+export type DescribedDevice = z.output<typeof describedDevicesSchema>[number];
+
+/** Devices as plain data: what a machine consists of doesn't change while it runs. */
+export function describeDevices(devices: readonly PresentDevice[]): DescribedDevice[] {
+  return devices.map(({ kind, where }) => ({ kind: kind.name, pci: where.pci }));
+}
+
+/** The devices that were described; null when one of them isn't known (any more). */
+export function devicesFrom(described: readonly DescribedDevice[]): readonly PresentDevice[] | null {
+  const devices = described.map(({ kind: name, pci }) => {
+    const kind = allDevices.find((known) => known.name === name);
+    return kind === undefined ? null : { kind, where: { pci }, key: keyOf(kind, pci) };
+  });
+  return devices.every((device) => device !== null) ? devices : null;
+}
+
+function keyOf(kind: DeviceKind, pci: PciFunction | null): string {
+  return pci === null ? kind.name : `${kind.name}@${pci.slot}.${pci.fn}`;
 }
 
 /**
@@ -41,7 +79,7 @@ export async function takeInventory(machine: PhysicalMachine): Promise<readonly 
     if (CHIPSET.has(((fn.vendor << 16) | fn.device) >>> 0)) continue;
     const kind = pciDevices.find((candidate) => candidate.matches!(fn));
     if (kind === undefined) unknown.push(`${pciName(fn)} (${className(fn)})`);
-    else present.push({ kind, where: { pci: fn }, key: `${kind.name}@${fn.slot}.${fn.fn}` });
+    else present.push({ kind, where: { pci: fn }, key: keyOf(kind, fn) });
   }
   if (unknown.length === 0) return present;
   throw new GodwitError("GODWIT_METAL_UNKNOWN_DEVICE", `not known how to move: ${unknown.join(", ")}`, {

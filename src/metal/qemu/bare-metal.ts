@@ -1,9 +1,10 @@
 import type { RunningMachine } from "../../qemu/running-machine.ts";
 import { captureDevices, undoCapture } from "../capture.ts";
 import { type DevicesState, decodeDevicesState, encodeDevicesState } from "../devices-state.ts";
-import { type PresentDevice, takeInventory } from "../inventory.ts";
+import { describeDevices, devicesFrom, type PresentDevice, takeInventory } from "../inventory.ts";
 import { Monitor } from "../monitor.ts";
 import { type Ablation, rebuildDevices } from "../rebuild.ts";
+import { forgetCapture, keepCapture, readKeptCapture } from "./kept-capture.ts";
 import { keepMonitor, readKeptMonitor } from "./kept-monitor.ts";
 import { QemuPhysicalMachine } from "./qemu-machine.ts";
 import { sectionsOf } from "./sections.ts";
@@ -13,6 +14,14 @@ import { sectionsOf } from "./sections.ts";
  * pause.
  */
 const FOLLOW_INTERVAL_MS = 20;
+
+/** Who looks at a machine now, by its folder. */
+const turns = new Map<string, Promise<void>>();
+
+/** Whether somebody looks at a machine now. */
+export function isLookedAt(machine: RunningMachine): boolean {
+  return turns.has(machine.folder);
+}
 
 interface Open {
   readonly hardware: QemuPhysicalMachine;
@@ -26,6 +35,7 @@ export class BareMetal {
   readonly #machine: RunningMachine;
   #open: Open | null = null;
   #captured: Promise<DevicesState> | null = null;
+  #endTurn: () => void = () => {};
 
   constructor(machine: RunningMachine) {
     this.#machine = machine;
@@ -38,12 +48,14 @@ export class BareMetal {
    */
   async prepare(): Promise<void> {
     const machine = this.#machine;
+    await this.#takeTurn();
     const kept = readKeptMonitor(machine.folder);
-    const hardware = await QemuPhysicalMachine.open(machine, kept?.traceOffset ?? 0);
+    const hardware = await QemuPhysicalMachine.open(machine, kept?.traceOffset ?? 0).catch((error) => {
+      this.#endTurn();
+      throw error;
+    });
     try {
-      const { running } = await machine.qmp.execute("query-status");
-      if (running) await hardware.stop();
-      const devices = await takeInventory(hardware).finally(() => (running ? hardware.go() : undefined));
+      const devices = (kept === null ? null : devicesFrom(kept.devices)) ?? (await this.#lookAt(hardware));
       const monitor = new Monitor(devices, kept?.shadows);
       for (const write of await hardware.guestWrites()) monitor.observe(write);
       const follow = () => {
@@ -52,8 +64,33 @@ export class BareMetal {
       this.#open = { hardware, devices, monitor, following: setInterval(follow, FOLLOW_INTERVAL_MS) };
     } catch (error) {
       hardware[Symbol.dispose]();
+      this.#endTurn();
       throw error;
     }
+  }
+
+  /** Holds the machine for the milliseconds that configuration cycles take. */
+  async #lookAt(hardware: QemuPhysicalMachine): Promise<readonly PresentDevice[]> {
+    const { running } = await this.#machine.qmp.execute("query-status");
+    if (running) await hardware.stop();
+    try {
+      return await takeInventory(hardware);
+    } finally {
+      if (running) await hardware.go();
+    }
+  }
+
+  /** QEMU serves one program on its qtest socket, and one at a time may keep the monitor. */
+  async #takeTurn(): Promise<void> {
+    const { folder } = this.#machine;
+    const before = turns.get(folder);
+    const turn = Promise.withResolvers<void>();
+    turns.set(folder, turn.promise);
+    this.#endTurn = () => {
+      if (turns.get(folder) === turn.promise) turns.delete(folder);
+      turn.resolve();
+    };
+    await before;
   }
 
   /** What the machine consists of; known after {@link prepare}. */
@@ -75,8 +112,11 @@ export class BareMetal {
   async captureState(): Promise<DevicesState> {
     const { hardware, devices, monitor, following } = this.#open!;
     clearInterval(following);
-    this.#captured = captureDevices(hardware, devices, monitor);
-    return this.#captured;
+    const captured = captureDevices(hardware, devices, monitor);
+    this.#captured = captured;
+    const state = await captured;
+    keepCapture(this.#machine.folder, state);
+    return state;
   }
 
   /** Makes the stopped machine as it was before {@link capture}. */
@@ -87,23 +127,43 @@ export class BareMetal {
     if (captured == null || this.#open === null) return;
     await undoCapture(this.#open.hardware, this.#open.devices, captured);
     await this.#open.hardware.settle();
+    forgetCapture(this.#machine.folder);
   }
 
   /** Keeps what the monitor knows with the machine, gives back the trace that it has read, and lets go. */
   close(): void {
     if (this.#open === null) return;
-    const { hardware, monitor, following } = this.#open;
+    const { hardware, devices, monitor, following } = this.#open;
     clearInterval(following);
     this.#open = null;
     const { traceOffset } = hardware;
     try {
       // A machine that has moved away takes what the monitor knew along.
       if (!this.#machine.runs) return;
-      keepMonitor(this.#machine.folder, { traceOffset, shadows: monitor.record() });
+      const record = { traceOffset, devices: describeDevices(devices), shadows: monitor.record() };
+      keepMonitor(this.#machine.folder, record);
       hardware.forgetTrace(traceOffset);
     } finally {
       hardware[Symbol.dispose]();
+      this.#endTurn();
     }
+  }
+}
+
+/**
+ * Undoes what an earlier agent read of a machine when it came to its end: the machine stands still, and its devices were
+ * left quiet. Does nothing where there is nothing to undo.
+ */
+export async function undoLeftCapture(machine: RunningMachine): Promise<void> {
+  const state = readKeptCapture(machine.folder);
+  if (state === null || !QemuPhysicalMachine.allows(machine)) return;
+  const hardware = await QemuPhysicalMachine.open(machine);
+  try {
+    await undoCapture(hardware, await takeInventory(hardware), state);
+    await hardware.settle();
+    forgetCapture(machine.folder);
+  } finally {
+    hardware[Symbol.dispose]();
   }
 }
 
@@ -152,7 +212,9 @@ export class BareMetalRebuild {
     await rebuildDevices(hardware, devices, state, this.#leaveOut);
     // What this machine's firmware did before is not the guest's: its writes begin here.
     await hardware.guestWrites();
-    keepMonitor(this.#machine.folder, { traceOffset: hardware.traceOffset, shadows: state.shadows });
+    const { traceOffset } = hardware;
+    const { shadows } = state;
+    keepMonitor(this.#machine.folder, { traceOffset, devices: describeDevices(devices), shadows });
   }
 
   /** Lets go of the machine. */
