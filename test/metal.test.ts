@@ -55,10 +55,25 @@ test("ring pointers found from outside are those that QEMU has, and nothing is l
   assert.equal(stream.torn, null);
 });
 
-test("a machine without paravirtual devices moves by rebuilding its hardware, and again back", async () => {
+test("a machine without paravirtual devices moves by rebuilding its hardware, and again back", async (t) => {
   await using pair = await Pair.open("10.0");
   let machine = await pair.start(pair.a, metalMachine());
   await booted(machine);
+
+  await t.test("a move that fails after its devices were read leaves it running, its NIC too", async () => {
+    using stream = await GuestStream.open(await forwardedPort(machine));
+    await stream.more(50);
+    const migration = pair.migration(machine, pair.a, pair.b, { metal: {} }, { opaque: new BareMetal(machine) });
+    migration.onEvent((event) => {
+      if (event.type === "phase" && event.phase === "switchover") process.kill(pair.lastStarted().pid, "SIGKILL");
+    });
+    const report = await migration.run();
+    assert.equal(report.outcome, "failed");
+    assert.ok(report.opaque !== null, "its devices had been read");
+    await stream.more(200);
+    assert.equal(stream.torn, null);
+  });
+
   let [from, to] = [pair.a, pair.b];
   for (let hop = 0; hop < 2; hop++) {
     const result = to.nextResult();

@@ -17,7 +17,6 @@ export class FrameSwitch<Port extends SwitchPort> {
   readonly #ports = new Set<Port>();
   readonly #places = new Map<string, Port>();
   #awaited: string | null = null;
-  #from: Port | null = null;
   #waiting: { from: Port; frame: Uint8Array }[] = [];
   readonly #recent: { from: Port; to: string; frame: Uint8Array; atMs: number }[] = [];
   #held = 0;
@@ -37,7 +36,7 @@ export class FrameSwitch<Port extends SwitchPort> {
     const to = addressAt(frame, 0);
     const source = addressAt(frame, 6);
     this.#places.set(source, from);
-    if (source === this.#awaited && from !== this.#from) this.#handOn();
+    if (source === this.#awaited) this.#handOn();
     if (to === this.#awaited) {
       if (this.#waiting.length < MOST_HELD) this.#waiting.push({ from, frame });
       else this.#dropped += 1;
@@ -47,10 +46,12 @@ export class FrameSwitch<Port extends SwitchPort> {
     }
   }
 
-  /** From now on what is sent to an address waits until it is heard from another port than now. */
+  /**
+   * From now on what is sent to an address waits until the address is heard again: a machine that stands still says
+   * nothing, so it is wherever it is heard next.
+   */
   hold(address: string): void {
     this.#awaited = address;
-    this.#from = this.#places.get(address) ?? null;
     this.#held = 0;
     this.#dropped = 0;
     const since = performance.now() - LOOK_BACK_MS;

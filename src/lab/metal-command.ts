@@ -21,6 +21,7 @@ export function metalCommand(program: Command, exit: (code: number) => void): vo
     .option("--memory <size>", "the guest's memory; 8 KiB more where QEMU under TCG needs it", "256MiB")
     .option("--vcpus <count>", "the guest's processors", "1")
     .option("--apic", "the guest uses its APICs (default: 8259A and 8254 alone)")
+    .option("--nic <model>", "rtl8139, pcnet or e1000", "rtl8139")
     .option("--hold <size>", "memory that the guest fills", "64MiB")
     .option("--dirty <rate>", "how fast it dirties that", "5MB/s")
     .option("--downtime-limit <ms>", "for how long pages may hold the guest up", "300")

@@ -243,7 +243,7 @@ function machineFile(settings: MetalSettings, lanPath: string): string {
     initrd,
     append: words.join(" "),
     memoryBackend: { kind: "file", directory: "/dev/shm" },
-    nics: [{ model: "rtl8139", mac: MAC, backend: { kind: "netdev", options: streamBackend(lanPath) } }],
+    nics: [{ model: settings.nic, mac: MAC, backend: { kind: "netdev", options: streamBackend(lanPath) } }],
     extraArguments: METAL_ARGUMENTS,
   });
 }

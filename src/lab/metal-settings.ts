@@ -15,12 +15,16 @@ export interface MetalSettings {
   readonly vcpus: number;
   /** The guest uses the local and the I/O APIC; without it the 8259As and the 8254 alone keep it going. */
   readonly apic: boolean;
+  readonly nic: (typeof nicNames)[number];
   readonly holdBytes: number;
   readonly dirtyBytesPerSecond: number;
   readonly downtimeLimitMs: number;
   /** A version that set-up knows, or the path of a binary. */
   readonly qemu: string;
 }
+
+/** NICs that can be rebuilt. */
+export const nicNames = ["rtl8139", "pcnet", "e1000"] as const;
 
 const textSchema = z.object({
   ablate: z.string().default(""),
@@ -29,6 +33,7 @@ const textSchema = z.object({
   memory: z.string().default("256MiB"),
   vcpus: z.coerce.number().int().min(1).max(16).default(1),
   apic: z.boolean().default(false),
+  nic: z.enum(nicNames).default("rtl8139"),
   hold: z.string().default("64MiB"),
   dirty: z.string().default("5MB/s"),
   downtimeLimit: z.coerce.number().min(1).default(300),

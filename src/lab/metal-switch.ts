@@ -29,7 +29,7 @@ export class MetalSwitch implements AsyncDisposable {
     );
   }
 
-  /** Holds what is sent to an address until it is heard from another port. */
+  /** Holds what is sent to an address until it is heard again. */
   async hold(address: string): Promise<void> {
     await this.#helper.call("hold", address);
   }

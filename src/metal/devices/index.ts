@@ -4,6 +4,7 @@ import { i8254 } from "./i8254.ts";
 import { i8259 } from "./i8259.ts";
 import { ioapic } from "./ioapic.ts";
 import { mc146818 } from "./mc146818.ts";
+import { pcnet } from "./pcnet.ts";
 import { rtl8139 } from "./rtl8139.ts";
 import { uart16550 } from "./uart16550.ts";
 
@@ -20,7 +21,7 @@ export const fixedDevices: readonly DeviceKind[] = [
 ];
 
 /** Every kind of PCI device. */
-export const pciDevices: readonly DeviceKind[] = [any(rtl8139), any(e1000)];
+export const pciDevices: readonly DeviceKind[] = [any(rtl8139), any(pcnet), any(e1000)];
 
 /** All of them. */
 export const allDevices: readonly DeviceKind[] = [...fixedDevices, ...pciDevices];
