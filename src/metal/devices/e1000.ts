@@ -10,6 +10,7 @@ const DEVICE = 0x100e;
 
 const CTRL = 0x0000;
 const MDIC = 0x0020;
+const ICR = 0x00c0;
 const ICS = 0x00c8;
 const IMS = 0x00d0;
 const IMC = 0x00d8;
@@ -122,6 +123,8 @@ const stateSchema = z.strictObject({
   isMapped: z.boolean(),
   values: z.record(z.string(), long),
   phy: z.array(word).max(PHY_REGISTERS.length),
+  /** The last access to the PHY, whose answer the guest may not have read yet. */
+  mdic: long,
   control: long,
   receiveControl: long,
   transmitControl: long,
@@ -148,7 +151,7 @@ export const e1000: DeviceKind<z.output<typeof shadowSchema>, E1000State> = {
     const base = decodedBase(config, "memory");
     if (base === null) return unmapped(config);
     const get = (offset: number) => machine.readRegister(base + offset);
-    const [interruptMask, causes] = await Promise.all([get(IMS), get(ICS)]);
+    const [interruptMask, causes, mdic] = await Promise.all([get(IMS), get(ICS), get(MDIC)]);
     await machine.writeRegister(base + IMC, 0xffff_ffff);
     const offsets = [...SAVED, ...TABLES.flatMap(tableOffsets)];
     const read = await Promise.all([...offsets, CTRL, RCTL, TCTL].map(get));
@@ -156,8 +159,9 @@ export const e1000: DeviceKind<z.output<typeof shadowSchema>, E1000State> = {
     const [control, receiveControl, transmitControl] = read.slice(-3) as [number, number, number];
     const phy: number[] = [];
     for (const register of PHY_REGISTERS) phy.push(await readPhy(machine, base, register));
+    await repeatPhy(machine, base, mdic);
     const enables = { control, receiveControl, transmitControl };
-    return { pci: config, isMapped: true, values, phy, ...enables, interruptMask, causes };
+    return { pci: config, isMapped: true, values, phy, mdic, ...enables, interruptMask, causes };
   },
 
   async restore(machine, state, { pci }) {
@@ -176,12 +180,15 @@ export const e1000: DeviceKind<z.output<typeof shadowSchema>, E1000State> = {
     // Enabled, it looks at the rings, whose heads and tails stand by now.
     await set(RCTL, state.receiveControl);
     await set(TCTL, state.transmitControl);
+    await repeatPhy(machine, base, state.mdic);
     return [];
   },
 
   async finish(machine, state) {
     const base = decodedBase(state.pci, "memory");
     if (base === null) return;
+    // Reading clears what the rebuild itself has caused.
+    await machine.readRegister(base + ICR);
     await machine.writeRegister(base + ICS, state.causes);
     await machine.writeRegister(base + IMS, state.interruptMask);
   },
@@ -202,7 +209,12 @@ async function readPhy(machine: PhysicalMachine, base: number, register: number)
   return (answer & MDIC_READY) === 0 ? 0 : answer & 0xffff;
 }
 
+/** Has the register hold what the guest's last access left there: a read gives the same again, a write writes the same. */
+async function repeatPhy(machine: PhysicalMachine, base: number, mdic: number): Promise<void> {
+  if ((mdic & MDIC_READY) !== 0) await machine.writeRegister(base + MDIC, (mdic & ~MDIC_READY) >>> 0);
+}
+
 function unmapped(pci: E1000State["pci"]): E1000State {
   const nothing = { control: 0, receiveControl: 0, transmitControl: 0, interruptMask: 0, causes: 0 };
-  return { pci, isMapped: false, values: {}, phy: [], ...nothing };
+  return { pci, isMapped: false, values: {}, phy: [], mdic: 0, ...nothing };
 }
