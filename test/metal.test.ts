@@ -63,9 +63,16 @@ test("a machine without paravirtual devices moves by rebuilding its hardware, an
   await t.test("a move that fails after its devices were read leaves it running, its NIC too", async () => {
     using stream = await GuestStream.open(await forwardedPort(machine));
     await stream.more(50);
-    const migration = pair.migration(machine, pair.a, pair.b, { metal: {} }, { opaque: new BareMetal(machine) });
+    const migration = pair.migration(
+      machine,
+      pair.a,
+      pair.b,
+      { metal: {} },
+      { opaque: new BareMetal(machine) },
+    );
     migration.onEvent((event) => {
-      if (event.type === "phase" && event.phase === "switchover") process.kill(pair.lastStarted().pid, "SIGKILL");
+      if (event.type === "phase" && event.phase === "switchover")
+        process.kill(pair.lastStarted().pid, "SIGKILL");
     });
     const report = await migration.run();
     assert.equal(report.outcome, "failed");

@@ -8,6 +8,7 @@ import {
   type DeviceSection,
   decodeDeviceSection,
   fieldAt,
+  parseVmDescription,
   StreamReader,
   splitDeviceSections,
   type VmDescription,
@@ -38,7 +39,7 @@ export class DeviceOracle {
     const capability = (state: boolean) => ({ capabilities: [{ capability: "x-ignore-shared", state }] });
     const path = join(folder, "oracle.sock");
     const description = Promise.withResolvers<VmDescription>();
-    const reader = new StreamReader({ description: description.resolve });
+    const reader = new StreamReader({ description: (json) => description.resolve(parseVmDescription(json)) });
     const server = createServer((socket) => {
       socket.on("data", (bytes) => {
         try {
