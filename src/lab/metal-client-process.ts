@@ -1,5 +1,6 @@
 import { readFileSync } from "node:fs";
 import { connect } from "node:net";
+import { GuestControl } from "./guest-control.ts";
 import { serveHelper } from "./helper-serve.ts";
 
 const STEP_MS = 100;
@@ -39,8 +40,13 @@ function duplicateSegments(): number {
   return Number(values.split(" ")[at] ?? 0);
 }
 
+const CONTROL_PORT = 7000;
+const guest = await GuestControl.overUdp(host, CONTROL_PORT);
+
 serveHelper(
   {
+    /** Reads back every record that the guest has written to its disk. */
+    verifyDisk: () => guest.verifyDisk({ timeoutMs: 120_000 }),
     look: () => ({ lines, torn, connected, bytesPerStep, sinceMs, duplicateSegments: duplicateSegments() }),
   },
   null,

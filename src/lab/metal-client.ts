@@ -1,3 +1,4 @@
+import type { DiskVerdict } from "./guest-answers.ts";
 import { HelperProcess } from "./helper-process.ts";
 import type { Place } from "./host.ts";
 
@@ -31,6 +32,11 @@ export class MetalClient implements AsyncDisposable {
 
   async look(): Promise<StreamSeen> {
     return (await this.#helper.call("look")) as StreamSeen;
+  }
+
+  /** Has the guest read back every record that it has written to its disk. */
+  async verifyDisk(): Promise<DiskVerdict> {
+    return (await this.#helper.call("verifyDisk")) as DiskVerdict;
   }
 
   [Symbol.asyncDispose](): Promise<void> {

@@ -10,6 +10,7 @@ import { GodwitEngine } from "./godwit-engine.ts";
 import { makeHosts } from "./hosts.ts";
 import { startLabAgents } from "./lab-agent.ts";
 import { MetalClient } from "./metal-client.ts";
+import { MetalDisk } from "./metal-disk.ts";
 import { MetalLan, streamBackend } from "./metal-lan.ts";
 import type { MetalSettings } from "./metal-settings.ts";
 import { labAddresses } from "./namespace-network.ts";
@@ -75,6 +76,8 @@ export interface MetalResult {
   readonly duplicateSegments: number;
   /** The stream's bytes in steps of 100 ms, from a second before the pause to two after it. */
   readonly bytesPerStep: readonly number[];
+  /** Records that the guest had written to its disk over the network, and those that were not found as written. */
+  readonly disk: { readonly records: number; readonly bad: number } | null;
   readonly devicesBytes: number;
   readonly settings: MetalSettings;
   readonly error: ErrorRecord | null;
@@ -107,10 +110,12 @@ export async function runMetal(
   });
   const qemu = qemuBinary(settings.qemu);
   await using lan = await MetalLan.lay(hosts, folder, qemu);
+  await using disk =
+    settings.diskBytesPerSecond === 0 ? null : await MetalDisk.serve(hosts.client!, folder, qemu);
   await using agents = await startLabAgents(hosts, { folder, qemu });
   say("start the guest on host a");
   await using engine = await GodwitEngine.start({
-    ...{ hosts, agents, machineFile: machineFile(settings, lan.switch.path) },
+    ...{ hosts, agents, machineFile: machineFile(settings, lan.switch.path, disk) },
     settings: {
       strategy: "pre-copy",
       downtimeLimitMs: settings.downtimeLimitMs,
@@ -162,6 +167,8 @@ async function measureHop(run: {
   const after = await client.look();
   const judged = await probe.look(movedMs, movedMs + JUDGED_MS);
   const whole = await probe.look(beganMs, movedMs + JUDGED_MS);
+  const isAlive = after.lines > atMove.lines;
+  const verdict = settings.diskBytesPerSecond === 0 || !isAlive ? null : await client.verifyDisk();
   const pingsAfter = judged.sent - judged.lost;
   const linesAfter = after.lines - atMove.lines;
   return {
@@ -179,6 +186,7 @@ async function measureHop(run: {
     framesHeld: held,
     duplicateSegments: after.duplicateSegments - before.duplicateSegments,
     bytesPerStep: stepsAround(after, whole.silenceFromMs),
+    disk: verdict === null ? null : { records: verdict.records, bad: verdict.bad },
     devicesBytes: opaqueOf(report)?.bytes ?? 0,
     settings,
     error: move.error,
@@ -222,17 +230,20 @@ function complaintsIn(path: string): string[] {
   }
 }
 
-function machineFile(settings: MetalSettings, lanPath: string): string {
+function machineFile(settings: MetalSettings, lanPath: string, disk: MetalDisk | null): string {
   const { kernel, initrd } = metalGuestImage();
   const { guest, guestPrefixBits, client } = labAddresses;
   const load = [
     `godwit.hold=${settings.holdBytes}`,
     ...(settings.dirtyBytesPerSecond === 0 ? [] : [`godwit.dirty=${settings.dirtyBytesPerSecond}`]),
   ];
+  const rate = settings.diskBytesPerSecond;
+  const shared =
+    disk === null ? [] : [`godwit.nbd=${disk.address}`, "godwit.disk=/dev/nbd0", `godwit.diskrate=${rate}`];
   const words = [
     ...["console=ttyS0", "quiet", "panic=-1", "cryptomgr.notests"],
     ...(settings.apic ? [] : ["noapic", "nolapic"]),
-    ...[`godwit.ip=${guest}/${guestPrefixBits}`, `godwit.gw=${client}`, ...load],
+    ...[`godwit.ip=${guest}/${guestPrefixBits}`, `godwit.gw=${client}`, ...load, ...shared],
   ];
   return stringify({
     name: "metal",

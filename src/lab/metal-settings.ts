@@ -16,6 +16,8 @@ export interface MetalSettings {
   /** The guest uses the local and the I/O APIC; without it the 8259As and the 8254 alone keep it going. */
   readonly apic: boolean;
   readonly nic: (typeof nicNames)[number];
+  /** The guest writes records to a disk over the network; 0: there is none. */
+  readonly diskBytesPerSecond: number;
   readonly holdBytes: number;
   readonly dirtyBytesPerSecond: number;
   readonly downtimeLimitMs: number;
@@ -34,6 +36,7 @@ const textSchema = z.object({
   vcpus: z.coerce.number().int().min(1).max(16).default(1),
   apic: z.boolean().default(false),
   nic: z.enum(nicNames).default("rtl8139"),
+  disk: z.string().default("0"),
   hold: z.string().default("64MiB"),
   dirty: z.string().default("5MB/s"),
   downtimeLimit: z.coerce.number().min(1).default(300),
@@ -50,7 +53,7 @@ export function readMetalSettings(text: MetalSettingsText): MetalSettings {
     const issue = result.error.issues[0];
     throw wrong(`--${issue?.path.join(".")}: ${issue?.message}`);
   }
-  const { ablate, link, memory, hold, dirty, downtimeLimit, ...rest } = result.data;
+  const { ablate, link, memory, hold, dirty, disk, downtimeLimit, ...rest } = result.data;
   const parts = ablate.split(",").filter((word) => word !== "" && word !== "none");
   const unknown = parts.find((part) => !(ablations as readonly string[]).includes(part));
   if (unknown !== undefined) throw wrong(`--ablate: "${unknown}" is none of ${rebuildPartNames.join(", ")}`);
@@ -61,6 +64,7 @@ export function readMetalSettings(text: MetalSettingsText): MetalSettings {
     memoryBytes: parseBytes(memory),
     holdBytes: parseBytes(hold),
     dirtyBytesPerSecond: dirty === "0" ? 0 : parseBytesPerSecond(dirty),
+    diskBytesPerSecond: disk === "0" ? 0 : parseBytesPerSecond(disk),
     downtimeLimitMs: downtimeLimit,
   };
 }

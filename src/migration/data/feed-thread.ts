@@ -117,7 +117,7 @@ class Feed implements StreamHandler {
   }
 
   /** Comes right behind the device state, and only it tells where a section begins. */
-  descriptionText(json: Uint8Array): void {
+  description(json: Uint8Array): void {
     if (input.cut.length === 0) return;
     const { kept } = cutDeviceSections(this.#uncut, json, new Set(input.cut));
     tell({ type: "device-state", bytes: kept, atEpochMs: Date.now() });
