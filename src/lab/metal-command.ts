@@ -25,7 +25,7 @@ export function metalCommand(program: Command, exit: (code: number) => void): vo
     .option("--hold <size>", "memory that the guest fills", "64MiB")
     .option("--dirty <rate>", "how fast it dirties that", "5MB/s")
     .option("--disk <rate>", "records that it writes to a disk over the network (NBD), such as 1MB/s", "0")
-    .option("--downtime-limit <ms>", "for how long pages may hold the guest up", "300")
+    .option("--downtime-limit <ms>", "for how long pages may hold the guest up", "60")
     .option("--qemu <version|binary>", "10.0, 7.2 or a path", "10.0")
     .option("--json", "results only, each as a line of JSON")
     .option("--keep <file>", "append each result to this file as a line of JSON")

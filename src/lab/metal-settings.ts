@@ -39,7 +39,7 @@ const textSchema = z.object({
   disk: z.string().default("0"),
   hold: z.string().default("64MiB"),
   dirty: z.string().default("5MB/s"),
-  downtimeLimit: z.coerce.number().min(1).default(300),
+  downtimeLimit: z.coerce.number().min(1).default(60),
   qemu: z.string().default("10.0"),
 });
 
