@@ -1,7 +1,7 @@
 import { readSync } from "node:fs";
 import { parentPort, workerData } from "node:worker_threads";
 import { keepCompiled } from "../../base/compile-cache.ts";
-import { asGodwitError, type ErrorRecord } from "../../base/errors.ts";
+import { asGodwitError, type ErrorRecord, GodwitError } from "../../base/errors.ts";
 // From the files themselves: the room's door brings much along, which costs each start 0.1 s and more.
 import { cutDeviceSections } from "../../stream/cut-sections.ts";
 import type { RamBlock, StreamHandler } from "../../stream/handler.ts";
@@ -69,6 +69,11 @@ class Feed implements StreamHandler {
       this.#gate.listed();
     }
     reader.end();
+    if (this.#uncut.length > 0) {
+      throw new GodwitError("GODWIT_STREAM_BAD_DESCRIPTION", "QEMU does not describe its device sections", {
+        advice: "without suppress-vmdesc it does; rebuilt devices can't be cut out otherwise",
+      });
+    }
     tell({ type: "ended" });
   }
 
@@ -120,6 +125,7 @@ class Feed implements StreamHandler {
   description(json: Uint8Array): void {
     if (input.cut.length === 0) return;
     const { kept } = cutDeviceSections(this.#uncut, json, new Set(input.cut));
+    this.#uncut = new Uint8Array();
     tell({ type: "device-state", bytes: kept, atEpochMs: Date.now() });
   }
 }
