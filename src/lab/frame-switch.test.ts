@@ -58,3 +58,12 @@ test("a machine that stays gets what waited", () => {
   assert.deepEqual(device.release(), { held: 2, dropped: 0 });
   assert.deepEqual(source.frames, ["answer", "answer", "one"]);
 });
+
+test("a word of the stop that comes when the machine is heard elsewhere already holds nothing", () => {
+  const { device, destination, client } = lan();
+  device.departs(GUEST);
+  device.take(destination, frame(ALL, GUEST, "here"));
+  device.hold(GUEST);
+  device.take(client, frame(GUEST, CLIENT, "one"));
+  assert.deepEqual(destination.frames, ["hello", "one"]);
+});

@@ -17,6 +17,7 @@ export class FrameSwitch<Port extends SwitchPort> {
   readonly #ports = new Set<Port>();
   readonly #places = new Map<string, Port>();
   #awaited: string | null = null;
+  #departing: { address: string; from: Port | null } | null = null;
   #waiting: { from: Port; frame: Uint8Array }[] = [];
   readonly #recent: { from: Port; to: string; frame: Uint8Array; atMs: number }[] = [];
   #held = 0;
@@ -46,14 +47,22 @@ export class FrameSwitch<Port extends SwitchPort> {
     }
   }
 
+  /** A machine is about to leave: where it is heard now is where it comes from. */
+  departs(address: string): void {
+    this.#departing = { address, from: this.#places.get(address) ?? null };
+    this.#held = 0;
+    this.#dropped = 0;
+  }
+
   /**
    * From now on what is sent to an address waits until the address is heard again: a machine that stands still says
    * nothing, so it is wherever it is heard next.
    */
   hold(address: string): void {
+    const departing = this.#departing;
+    // The word of the stop may come late, when the machine has been heard at its new place.
+    if (departing?.address === address && this.#places.get(address) !== departing.from) return;
     this.#awaited = address;
-    this.#held = 0;
-    this.#dropped = 0;
     const since = performance.now() - LOOK_BACK_MS;
     this.#waiting = this.#recent.filter((recent) => recent.to === address && recent.atMs >= since);
   }
@@ -61,6 +70,7 @@ export class FrameSwitch<Port extends SwitchPort> {
   /** Hands on what waits. @returns how much waited since {@link hold} */
   release(): { held: number; dropped: number } {
     this.#handOn();
+    this.#departing = null;
     return { held: this.#held, dropped: this.#dropped };
   }
 

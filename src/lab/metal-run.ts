@@ -149,6 +149,7 @@ async function measureHop(run: {
 }): Promise<MetalResult> {
   const { settings, lan, engine, probe, client, hop, options } = run;
   const before = await client.look();
+  await lan.switch.departs(MAC);
   const beganMs = Date.now();
   let report: MigrationReport | null = null;
   const onEvent = (event: MigrationEvent) => {

@@ -53,9 +53,12 @@ await new Promise<void>((resolve, reject) => {
   server.listen(path, resolve);
 });
 
+const plain = (address: string) => address.replaceAll(":", "").toLowerCase();
+
 serveHelper(
   {
-    hold: (address: string) => lan.hold(address.replaceAll(":", "").toLowerCase()),
+    departs: (address: string) => lan.departs(plain(address)),
+    hold: (address: string) => lan.hold(plain(address)),
     release: () => lan.release(),
   },
   path,

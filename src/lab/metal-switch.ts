@@ -29,6 +29,11 @@ export class MetalSwitch implements AsyncDisposable {
     );
   }
 
+  /** A machine is about to leave. */
+  async departs(address: string): Promise<void> {
+    await this.#helper.call("departs", address);
+  }
+
   /** Holds what is sent to an address until it is heard again. */
   async hold(address: string): Promise<void> {
     await this.#helper.call("hold", address);
