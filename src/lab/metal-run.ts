@@ -115,7 +115,7 @@ export async function runMetal(
   await using agents = await startLabAgents(hosts, { folder, qemu });
   say("start the guest on host a");
   await using engine = await GodwitEngine.start({
-    ...{ hosts, agents, machineFile: machineFile(settings, lan.switch.path, disk) },
+    ...{ hosts, agents, machineFile: machineFile(settings, lan.switch.path, disk), giveUpMs: null },
     settings: {
       strategy: "pre-copy",
       downtimeLimitMs: settings.downtimeLimitMs,
