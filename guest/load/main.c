@@ -2,6 +2,7 @@
 /*
  * The load generator of Godwit's test guests: see README.md.
  *
+ *	load nbd server=ADDRESS [port=10809] [device=/dev/nbd0]
  *	load echo [bind=ADDRESS] [echo-port=7] [stream-port=7001]
  *	load serve [bind=ADDRESS] [control-port=7000] [owns-machine=yes] [KEY=VALUE...]
  */
@@ -13,9 +14,11 @@
 
 #include "control.h"
 #include "echo.h"
+#include "nbd.h"
 #include "startup.h"
 
 static const char *const echo_keys[] = { "bind", "echo-port", "stream-port", NULL };
+static const char *const nbd_keys[] = { "server", "port", "device", NULL };
 
 /* The kernel must find another victim than the process whose memory is the experiment. */
 static void refuse_to_be_killed(void)
@@ -55,16 +58,17 @@ static const char *serve(const struct options *options)
 static const char *run(const struct options *options)
 {
 	bool serving = !strcmp(options->word, "serve");
+	bool joining = !strcmp(options->word, "nbd");
 	const char *unknown;
 
-	if (!serving && strcmp(options->word, "echo"))
-		return "usage: load echo|serve [KEY=VALUE...]";
-	unknown = options_unknown(options, serving ? startup_keys : echo_keys);
+	if (!serving && !joining && strcmp(options->word, "echo"))
+		return "usage: load echo|nbd|serve [KEY=VALUE...]";
+	unknown = options_unknown(options, serving ? startup_keys : joining ? nbd_keys : echo_keys);
 	if (unknown) {
 		fprintf(stderr, "load: there is no %s=\n", unknown);
 		return "see guest/load/README.md";
 	}
-	return serving ? serve(options) : echo_run(options);
+	return serving ? serve(options) : joining ? nbd_run(options) : echo_run(options);
 }
 
 int main(int argc, char **argv)

@@ -21,8 +21,18 @@ manifest_guest() {
   fi
 }
 
+manifest_metal_guest() {
+  if [ -e "$metal_guest/.stamp" ]; then
+    printf '{ "kernel": "%s", "initrd": "%s", "load": "%s", "kernelRelease": "%s" }' \
+      "$metal_guest/vmlinuz" "$metal_guest/initrd.img" "$guest/load" "$(cat "$metal_guest_packages/release")"
+  else
+    printf null
+  fi
+}
+
 write_manifest() {
-  printf '{\n  "qemu": {%s\n  },\n  "guest": %s\n}\n' "$(manifest_qemu)" "$(manifest_guest)" \
+  printf '{\n  "qemu": {%s\n  },\n  "guest": %s,\n  "metalGuest": %s\n}\n' \
+    "$(manifest_qemu)" "$(manifest_guest)" "$(manifest_metal_guest)" \
     >"$build/manifest.json.new"
   mv "$build/manifest.json.new" "$build/manifest.json"
 }

@@ -51,7 +51,8 @@ qemu_one() {
   qemu_wrapper qemu-system-x86_64 -L '"$root/usr/share/qemu"' -L '"$root/usr/share/seabios"' \
     -L '"$root/usr/lib/ipxe/qemu"' >"$fresh/qemu-system-x86_64"
   qemu_wrapper qemu-img >"$fresh/qemu-img"
-  chmod +x "$fresh/qemu-system-x86_64" "$fresh/qemu-img"
+  qemu_wrapper qemu-nbd >"$fresh/qemu-nbd"
+  chmod +x "$fresh/qemu-system-x86_64" "$fresh/qemu-img" "$fresh/qemu-nbd"
   for program in qemu-system-x86_64 qemu-img; do
     "$fresh/$program" --version 2>&1 | grep -q "version $version\." || {
       "$fresh/$program" --version >&2 || true

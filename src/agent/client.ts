@@ -8,7 +8,9 @@ import { type MigrationReport, reportSchema } from "../migration/report.ts";
 import { type Credentials, secureContextOptions } from "../wire/index.ts";
 import {
   type CancelResult,
+  type CapturedDevices,
   cancelResultSchema,
+  capturedDevicesSchema,
   type DoctorReport,
   doctorReportSchema,
   errorBodySchema,
@@ -89,6 +91,12 @@ export class AgentClient {
   /** Ends a VM's QEMU. */
   stopMachine(name: string, options?: CallOptions): Promise<MachineInfo> {
     return this.#call("POST", `/v1/machines/${encodeURIComponent(name)}/stop`, machineInfoSchema, options);
+  }
+
+  /** What can be read out of a physical machine's devices. */
+  captureDevices(name: string, options?: CallOptions): Promise<CapturedDevices> {
+    const path = `/v1/machines/${encodeURIComponent(name)}/devices`;
+    return this.#call("POST", path, capturedDevicesSchema, options);
   }
 
   /** Forgets a VM that does not run there. */

@@ -44,6 +44,11 @@ export interface MachineHandle<Native> {
   readonly exited: Promise<MachineExit | null>;
   /** Ends QEMU in an orderly way and, when it does not react, by force. */
   stop(): Promise<void>;
+  /**
+   * Reads the devices of a machine that was started as a physical one, for which it is held for a moment.
+   * @throws GodwitError `GODWIT_METAL_…`
+   */
+  captureDevices(): Promise<unknown>;
   /** Lets go of the QEMU without ending it: the agent is about to exit. */
   release(): void;
 }

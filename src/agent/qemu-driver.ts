@@ -1,3 +1,4 @@
+import { captureOnce, MonitorKeeper } from "../metal/index.ts";
 import { adoptMachine } from "../qemu/adopt.ts";
 import type { Machine } from "../qemu/machine.ts";
 import { parseMachineFile } from "../qemu/machine-file.ts";
@@ -41,10 +42,12 @@ export function qemuDriver(options: { qemu?: string } = {}): MachineDriver<Runni
 
 /** A running QEMU as the registry holds it. */
 export function machineHandle(running: RunningMachine): MachineHandle<RunningMachine> {
+  const keeper = MonitorKeeper.start(running);
   const { promise: exited, resolve } = Promise.withResolvers<MachineExit | null>();
   // A machine that is let go of rejects: nobody is told then, since nothing ended.
   running.waitForExit().then(
     ({ exitCode, signal, shutdown }) => {
+      keeper?.[Symbol.dispose]();
       const orderly = exitCode === 0 || (exitCode === null && shutdown !== null);
       resolve(orderly ? { code: 0, signal: null } : exitOf(exitCode, signal));
     },
@@ -73,7 +76,11 @@ export function machineHandle(running: RunningMachine): MachineHandle<RunningMac
     async stop() {
       await running.quit();
     },
-    release: () => running.release(),
+    captureDevices: () => captureOnce(running),
+    release() {
+      keeper?.[Symbol.dispose]();
+      running.release();
+    },
   };
 }
 

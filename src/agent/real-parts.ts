@@ -1,5 +1,7 @@
+import { BareMetal, BareMetalRebuild, undoLeftCapture } from "../metal/index.ts";
 import { DestinationMigration } from "../migration/destination.ts";
 import { recoverMigrations } from "../migration/recover.ts";
+import { migrationSettingsSchema, type RebuildPart } from "../migration/settings.ts";
 import { SourceMigration } from "../migration/source.ts";
 import { parseMachine } from "../qemu/machine.ts";
 import type { RunningMachine } from "../qemu/running-machine.ts";
@@ -22,6 +24,7 @@ export function realParts({ config, credentials }: AgentSurroundings): AgentPart
     outgoing: (request) =>
       new SourceMigration({
         ...request,
+        ...(request.settings.metal === undefined ? {} : { opaque: new BareMetal(request.machine) }),
         credentials,
         hostName: config.name,
         softwareVersion,
@@ -37,6 +40,7 @@ export function realParts({ config, credentials }: AgentSurroundings): AgentPart
         folder,
         machineFolder,
         arrived,
+        rebuild: (machine) => new BareMetalRebuild(machine, leftOut(offer.settings)),
         startMachine: (signal) =>
           startMachine(parseMachine(offer.machine), {
             stateFolder: machineFolder,
@@ -58,7 +62,13 @@ export function realParts({ config, credentials }: AgentSurroundings): AgentPart
       };
     },
     recover: (request) =>
-      recoverMigrations({ ...request, credentials, hostName: config.name, softwareVersion }),
+      recoverMigrations({
+        ...request,
+        credentials,
+        hostName: config.name,
+        softwareVersion,
+        undoOpaque: undoLeftCapture,
+      }),
     doctor: ({ apiPort, wirePort, machines }) =>
       examineHost({
         name: config.name,
@@ -71,4 +81,9 @@ export function realParts({ config, credentials }: AgentSurroundings): AgentPart
         machines,
       }),
   };
+}
+
+/** What an experiment wants to see left out of the rebuilding of devices. */
+function leftOut(settings: unknown): ReadonlySet<RebuildPart> {
+  return new Set(migrationSettingsSchema.parse(settings).metal?.leaveOut ?? []);
 }

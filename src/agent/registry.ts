@@ -153,6 +153,19 @@ export class MachineRegistry<Native> {
     return machineInfo(entry);
   }
 
+  /**
+   * What can be read out of a physical machine's devices.
+   * @throws GodwitError `GODWIT_VM_BUSY` while it is on its way, `GODWIT_VM_STATE` without a QEMU, `GODWIT_METAL_…`
+   */
+  async captureDevices(name: string): Promise<unknown> {
+    const { handle, state } = this.#entry(name);
+    // What a migration needs a running VM for, this does too.
+    nextMachineState(name, state, "migrate");
+    if (handle === null)
+      throw new GodwitError("GODWIT_VM_STATE", `VM "${name}" has no QEMU`, { vmState: state });
+    return await handle.captureDevices();
+  }
+
   /** Forgets a VM that does not run, with its folder. */
   remove(name: string): void {
     this.#change(this.#entry(name), "delete");

@@ -156,3 +156,15 @@ export const doctorReportSchema = z
 
 /** All findings of `godwit doctor`. */
 export type DoctorReport = z.infer<typeof doctorReportSchema>;
+
+/** What was read out of a physical machine's devices, by device; see docs/metal.md. */
+export const capturedDevicesSchema = z.object({
+  format: z.literal(1),
+  /** By the device's key, such as `i8259` or `rtl8139@3.0`. */
+  devices: z.record(z.string(), z.unknown()),
+  /** What the monitor knows of it. */
+  shadows: z.record(z.string(), z.unknown()),
+});
+
+/** What was read out of a physical machine's devices. */
+export type CapturedDevices = z.infer<typeof capturedDevicesSchema>;

@@ -256,3 +256,19 @@ test("doctor prints what the agent found, and looks at this host where none is n
     findings.some(({ check, status }: Record<string, string>) => check === "QEMU" && status === "fail"),
   );
 });
+
+test("metal lists its devices without an agent, captures a machine's, and moves it by rebuilding them", async (context) => {
+  const devices = JSON.parse((await run(["metal", "devices", "--json"])).out) as { name: string }[];
+  assert.ok(devices.some(({ name }) => name === "rtl8139"));
+  assert.match((await run(["metal", "devices"])).out, /^## 8254 interval timer$/m);
+
+  const own = await setting(context);
+  await own.agent.client.startMachine(machineFile("web"));
+  const captured = await run(["metal", "capture", "web", "--show"], own.environment);
+  assert.deepEqual(JSON.parse(captured.out), { format: 1, devices: {}, shadows: {} });
+  assert.equal((await run(["metal", "capture", "nobody"], own.environment)).code, 1);
+
+  const { code } = await run(["metal", "migrate", "web", "beta", "--detach"], own.environment);
+  assert.equal(code, 0);
+  assert.deepEqual((await migration(own)).request.settings.metal, { leaveOut: [] });
+});

@@ -1,6 +1,7 @@
 import type { Command } from "commander";
 import type { AgentClient } from "../agent/client.ts";
 import type { ErrorRecord } from "../base/errors.ts";
+import type { MigrationSettings } from "../migration/settings.ts";
 import { type ConnectionOptions, withClient, withConnection } from "./connection.ts";
 import { exitCodeOfReport, exitCodes } from "./exit-codes.ts";
 import { followMigration } from "./follow.ts";
@@ -16,8 +17,18 @@ interface MigrateOptions extends ConnectionOptions, SettingsOptions {
 
 /** `godwit migrate VM HOST[:PORT]`. */
 export function migrateCommand(program: Command, terminal: Terminal, exit: (code: number) => void): void {
-  withSettings(withConnection(program.command("migrate")))
-    .description("move a running VM to another host")
+  const command = program.command("migrate").description("move a running VM to another host");
+  moveCommand(command, terminal, exit, (settings) => settings);
+}
+
+/** A command that moves a VM; `adjust` has the last word on the settings that its options say. */
+export function moveCommand(
+  command: Command,
+  terminal: Terminal,
+  exit: (code: number) => void,
+  adjust: (settings: MigrationSettings) => MigrationSettings,
+): void {
+  withSettings(withConnection(command))
     .argument("<vm>", "a VM of the agent's host")
     .argument("<host>", "where to: HOST or HOST:PORT of the other agent's wire")
     .option("--peer-name <name>", "the name in the other agent's certificate, when it is not HOST")
@@ -27,7 +38,7 @@ export function migrateCommand(program: Command, terminal: Terminal, exit: (code
         ...parseHostAndPort(host),
         ...(options.peerName === undefined ? {} : { name: options.peerName }),
       };
-      const settings = settingsOf(options);
+      const settings = adjust(settingsOf(options));
       await withClient(options, terminal, async (client) => {
         const migration = await client.migrate({ machine: vm, destination, settings });
         if (options.detach === true) {

@@ -4,6 +4,7 @@ import { agentCommand } from "./agent.ts";
 import { doctorCommand } from "./doctor.ts";
 import { exitCodeOf, exitCodes } from "./exit-codes.ts";
 import { inspectCommand } from "./inspect.ts";
+import { metalCommand } from "./metal.ts";
 import { migrateCommand } from "./migrate.ts";
 import { migrationsCommand } from "./migrations.ts";
 import { pkiCommand } from "./pki.ts";
@@ -31,6 +32,7 @@ export async function runCommandLine(
   vmCommand(program, terminal);
   migrateCommand(program, terminal, exit);
   migrationsCommand(program, terminal, exit);
+  metalCommand(program, terminal, exit);
   doctorCommand(program, terminal, exit);
   pkiCommand(program, terminal);
   inspectCommand(program, terminal);

@@ -53,6 +53,11 @@ export class GodwitEngine implements Engine {
     return channelSocket(this.#folder, 0);
   }
 
+  /** What the guest says on its first serial port. */
+  get consolePath(): string {
+    return `${this.#folder}/serial.log`;
+  }
+
   get qemuVersion(): string {
     return this.#machine.qemuVersion ?? "unknown";
   }

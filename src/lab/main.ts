@@ -8,6 +8,7 @@ import { interruption } from "./interruption.ts";
 import type { LabResult } from "./lab-result.ts";
 import { type LabSettingsText, readLabSettings } from "./lab-settings.ts";
 import { mediansOf } from "./medians.ts";
+import { metalCommand } from "./metal-command.ts";
 import { runInOwnUserNamespace } from "./own-user-namespace.ts";
 import { ProgressLine } from "./progress-line.ts";
 import { describeResult } from "./result-text.ts";
@@ -38,6 +39,9 @@ async function main(parameters: readonly string[]): Promise<number> {
     // What draws is large, and a measurement needs none of it.
     const { figuresCommand } = await import("./figures/figures-command.ts");
     code = await figuresCommand(options);
+  });
+  metalCommand(program, (exitCode) => {
+    code = exitCode;
   });
   for (const command of [program, ...program.commands]) command.exitOverride();
   try {

@@ -13,6 +13,8 @@ const guestImageSchema = z.object({
 const manifestSchema = z.object({
   qemu: z.object({ "10.0": qemuBuildSchema.optional(), "7.2": qemuBuildSchema.optional() }),
   guest: guestImageSchema.nullable(),
+  /** Debian's full kernel, with drivers for the hardware that QEMU imitates. */
+  metalGuest: guestImageSchema.nullable().default(null),
 });
 
 /** The QEMU versions that set-up knows; Debian 13 has no 7.2. */
@@ -48,7 +50,9 @@ export function toolchain(path: string = manifestPath): Toolchain {
     throw setupMissing(`there is no ${path}`, cause);
   }
   const manifest = parseManifest(text, path);
-  const files = [...Object.values(manifest.qemu), manifest.guest].flatMap((entry) => filesOf(entry));
+  const files = [...Object.values(manifest.qemu), manifest.guest, manifest.metalGuest].flatMap((entry) =>
+    filesOf(entry),
+  );
   const missing = files.find((file) => !existsSync(file));
   if (missing !== undefined) throw setupMissing(`${missing} is missing`);
   return manifest;
@@ -70,6 +74,12 @@ export function qemuVersions(tools: Toolchain = toolchain()): QemuVersion[] {
 export function guestImage(tools: Toolchain = toolchain()): GuestImage {
   if (tools.guest === null) throw setupMissing("the guest image was not built: there was no C compiler");
   return tools.guest;
+}
+
+/** The image for the lab's physical machines. @throws GodwitError `GODWIT_SETUP_MISSING` when it couldn't be built. */
+export function metalGuestImage(tools: Toolchain = toolchain()): GuestImage {
+  if (tools.metalGuest === null) throw setupMissing("the physical machines' guest image was not built");
+  return tools.metalGuest;
 }
 
 function parseManifest(text: string, path: string): Toolchain {

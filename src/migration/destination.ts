@@ -10,6 +10,7 @@ import { EventLog } from "./event-log.ts";
 import type { MigrationEvent } from "./events.ts";
 import { Journal, type JournalState } from "./journal.ts";
 import { learnedFrom, writeLearnedPages } from "./learned-pages.ts";
+import type { RebuildDevices } from "./opaque-devices.ts";
 import { PhaseMachine } from "./phases.ts";
 import { migrationSettingsSchema } from "./settings.ts";
 import { strategies } from "./strategies/index.ts";
@@ -36,6 +37,7 @@ export class DestinationMigration {
   readonly #fatal = new AbortController();
   #journal: Journal | null = null;
   #machine: RunningMachine | null = null;
+  #rebuilder: RebuildDevices | null = null;
   #data: DestinationData | null = null;
   #lacksPages = false;
   #blockPages: readonly number[] = [];
@@ -69,6 +71,7 @@ export class DestinationMigration {
       return await this.#abandon(thrown);
     } finally {
       await this.#data?.kill();
+      await this.#rebuilder?.close();
       this.#journal?.close();
       this.#log.close();
       await channel.close();
@@ -96,8 +99,13 @@ export class DestinationMigration {
       "accepted",
     );
     this.#phases.enter("setup");
+    const settings = migrationSettingsSchema.parse(offer.settings);
+    if (settings.metal !== undefined && options.rebuild === undefined) {
+      throw new GodwitError("GODWIT_METAL_MACHINE", "this host doesn't rebuild devices");
+    }
     const machine = await options.startMachine(signal);
     this.#machine = machine;
+    if (settings.metal !== undefined) this.#rebuilder = options.rebuild!(machine);
     machine.qmp.on("close", (cause) => {
       this.#fail(
         new GodwitError("GODWIT_QEMU_GONE", `QEMU of "${machine.name}" ended at the destination`, {
@@ -117,7 +125,7 @@ export class DestinationMigration {
       );
     }
     const receiver = new QemuReceiver(machine);
-    const { bulkConnections, strategy, contents } = migrationSettingsSchema.parse(offer.settings);
+    const { bulkConnections, strategy, contents } = settings;
     const wantsPostcopy = strategies[strategy].postcopy && contents !== "stream" && !offer.guestPaused;
     const socket = await receiver.open(wantsPostcopy, signal);
     const postcopy = receiver.takesPostcopy;
@@ -155,7 +163,7 @@ export class DestinationMigration {
     await channel.send({ type: "bulk-connected", migrationId });
     this.#phases.enter("live");
 
-    const { deviceState, totals, lacksPages } = await this.#receiveEnd();
+    const { deviceState, totals, lacksPages, opaque } = await this.#receiveEnd();
     this.#lacksPages = lacksPages;
     data.send({ type: lacksPages ? "resume" : "finish", totals, deviceState });
     const pagesCompleteAtEpochMs = await data.pagesComplete(signal);
@@ -164,9 +172,19 @@ export class DestinationMigration {
       await data.written(signal);
       await receiver.loaded(signal);
     }
+    const rebuildMs = opaque === null ? 0 : await this.#rebuild(opaque);
     const loadedAtEpochMs = Date.now();
-    await channel.send({ type: "prepared", migrationId, pagesCompleteAtEpochMs, loadedAtEpochMs });
+    await channel.send({ type: "prepared", migrationId, pagesCompleteAtEpochMs, loadedAtEpochMs, rebuildMs });
     this.#journal!.append("prepared");
+  }
+
+  /** Gives the loaded machine the devices that its QEMU was not given. @returns how long that took */
+  async #rebuild(state: Uint8Array): Promise<number> {
+    const startedMs = performance.now();
+    if (this.#rebuilder === null)
+      throw new GodwitError("GODWIT_WIRE_INVALID", "devices that nobody announced");
+    await this.#rebuilder.rebuild(state);
+    return performance.now() - startedMs;
   }
 
   /** Everything that the source says between the first page and the end of its stream. */
@@ -175,6 +193,8 @@ export class DestinationMigration {
     totals: MessageByType<"pages-complete">["connections"];
     /** The guest resumes before all of its pages are there. */
     lacksPages: boolean;
+    /** What was read out of devices that are not in the device state. */
+    opaque: Uint8Array | null;
   }> {
     const { options, signal } = this.#parts();
     const chunks: Uint8Array[] = [];
@@ -182,13 +202,18 @@ export class DestinationMigration {
     let complete = false;
     let totals: MessageByType<"pages-complete">["connections"] | null = null;
     let lacksPages = false;
+    let opaque: Uint8Array | null = null;
     while (!complete || totals === null) {
       const message = await options.channel.receive(
-        ["source-stopped", "device-state", "pages-complete", "discards", "resume-set-complete"],
+        [
+          ...(["source-stopped", "opaque-devices", "device-state"] as const),
+          ...(["pages-complete", "discards", "resume-set-complete"] as const),
+        ],
         { signal },
       );
       if (message.type === "source-stopped") this.#phases.enter("switchover");
       else if (message.type === "pages-complete") totals = message.connections;
+      else if (message.type === "opaque-devices") opaque = message.payload;
       else if (message.type === "discards") this.#discard(message);
       else if (message.type === "resume-set-complete") {
         totals = message.connections;
@@ -206,7 +231,7 @@ export class DestinationMigration {
       }
     }
     if (this.#phases.current === "live") this.#phases.enter("switchover");
-    return { deviceState: Buffer.concat(chunks), totals, lacksPages };
+    return { deviceState: Buffer.concat(chunks), totals, lacksPages, opaque };
   }
 
   /** Stale pages: checked here, since QEMU would take any range. */

@@ -33,6 +33,8 @@ export interface RecoveryOptions {
   readonly softwareVersion: string;
   /** The QEMU that runs in a machine's folder, found again, or null. */
   readonly machineIn: (machineFolder: string) => Promise<RunningMachine | null>;
+  /** Puts right what reading the devices of a physical machine has left, before its guest goes on. */
+  readonly undoOpaque?: ((machine: RunningMachine) => Promise<void>) | undefined;
   /** Ends the asking of peers that can't be reached. */
   readonly signal: AbortSignal;
 }
@@ -72,7 +74,10 @@ async function recoverSource(
   const base = { migrationId: head.migrationId, vm: head.vm, role: "source", peer: head.peer.name } as const;
   const machine = await options.machineIn(head.machineFolder);
   const takeBack = async (reason: string): Promise<Recovered> => {
-    if (machine !== null) await new QemuSender(machine).rollBack(head.guestPaused, "an earlier agent's");
+    if (machine !== null) {
+      await options.undoOpaque?.(machine);
+      await new QemuSender(machine).rollBack(head.guestPaused, "an earlier agent's");
+    }
     note(folder, "rolled-back", reason);
     return { ...base, as: machine === null ? "absent" : "here", reason };
   };

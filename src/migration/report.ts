@@ -132,6 +132,18 @@ export const reportSchema = z.object({
         .nullable(),
     })
     .nullable(),
+  /** Devices that were read and rebuilt as software does; null where QEMU moved them all. */
+  opaque: z
+    .object({
+      /** Reading them, within the downtime's `captureMs`. */
+      captureMs: z.number(),
+      /** What was read, in bytes on the wire. */
+      bytes: z.number().int(),
+      /** Rebuilding them, within the downtime's `loadMs`. */
+      rebuildMs: z.number(),
+    })
+    .nullable()
+    .default(null),
   /** Dirty syncs of QEMU that the migration saw. */
   rounds: z.number().int(),
   /** The source's QEMU has ended (or was never to be ended). */

@@ -15,6 +15,12 @@ export const contentSourceNames = ["auto", "memory", "stream"] as const;
 /** Whether the guest is asked for its working set: `auto` where there is somebody to ask. */
 export const workingSetNames = ["auto", "off"] as const;
 
+/** What an experiment may leave out of the rebuilding of devices, to see that it was needed. */
+export const rebuildPartNames = ["pit", "pic", "ioapic", "uart", "rtc", "nic", "pointers"] as const;
+
+/** One of them. */
+export type RebuildPart = (typeof rebuildPartNames)[number];
+
 /** What a user may set per migration. Every default states its reason. */
 export const migrationSettingsSchema = z.object({
   strategy: z.enum(strategyNames).default("pre-copy"),
@@ -34,6 +40,8 @@ export const migrationSettingsSchema = z.object({
   bubblePages: z.number().int().min(1).max(256).optional(),
   /** Bulk connections, each with its own thread per side; two fill a 1 Gbit/s link on two cores. */
   bulkConnections: z.number().int().min(1).max(16).default(2),
+  /** Move the machine as bare metal: its devices are read and rebuilt as software does, not by QEMU. */
+  metal: z.object({ leaveOut: z.array(z.enum(rebuildPartNames)).default([]) }).optional(),
 });
 
 /** Settings as a user gives them: everything optional. */

@@ -4,6 +4,7 @@ import { bytesOf, uniteLearned } from "./learned-pages.ts";
 import type { MigrationReport } from "./report.ts";
 import { commit } from "./source/commit.ts";
 import { live } from "./source/live.ts";
+import { undoOpaque } from "./source/opaque.ts";
 import type { SourceOptions } from "./source/options.ts";
 import { preflight } from "./source/preflight.ts";
 import { pausedRemainder, remainder } from "./source/remainder.ts";
@@ -38,6 +39,14 @@ export class SourceMigration {
 
   /** Makes the migration. Never rejects for a failure of it: the report says the outcome and the error. */
   async run(): Promise<MigrationReport> {
+    try {
+      return await this.#make();
+    } finally {
+      this.#run.options.opaque?.close();
+    }
+  }
+
+  async #make(): Promise<MigrationReport> {
     const run = this.#run;
     const cpuBefore = process.cpuUsage();
     const cpuSeconds = () => {
@@ -135,6 +144,7 @@ export class SourceMigration {
     let error = cause;
     try {
       if (!run.options.machine.qmp.closed) {
+        await undoOpaque(run);
         await run.qemu.rollBack(run.guestWasPaused);
         const vmState = run.guestWasPaused ? "paused at the source, as before" : "running at the source";
         error = cause.now({ vmState }).with({ advice: "mend the cause and start the migration again" });

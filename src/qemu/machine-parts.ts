@@ -82,7 +82,7 @@ const nicBackendSchema = z.discriminatedUnion("kind", backendKinds, {
 
 /** What a NIC has wherever it is described. */
 export const nicShape = {
-  model: z.enum(["virtio-net-pci", "e1000", "e1000e", "rtl8139"]).default("virtio-net-pci"),
+  model: z.enum(["virtio-net-pci", "e1000", "e1000e", "rtl8139", "pcnet"]).default("virtio-net-pci"),
   backend: nicBackendSchema,
 };
 /** A NIC in a machine file, where the MAC address may be left to Godwit. */

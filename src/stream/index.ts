@@ -4,6 +4,7 @@
  */
 export * from "./commands.ts";
 export { readConfiguration, type StreamConfiguration } from "./configuration.ts";
+export { cutDeviceSections } from "./cut-sections.ts";
 export type { DecodedField, DecodedStruct, FieldValue } from "./device-fields.ts";
 export { type PlainFields, type PlainValue, plainFields } from "./device-plain.ts";
 export { type DeviceSection, decodeDeviceSection, fieldAt, splitDeviceSections } from "./device-sections.ts";

@@ -4,6 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { verdictOf } from "../../src/agent/verdict.ts";
 import { type QemuVersion, qemuBuild } from "../../src/lab/toolchain.ts";
+import { BareMetalRebuild } from "../../src/metal/index.ts";
 import { DestinationMigration, type DestinationResult } from "../../src/migration/destination.ts";
 import { type MigrationSettingsInput, migrationSettingsSchema } from "../../src/migration/settings.ts";
 import { SourceMigration, type SourceOptions } from "../../src/migration/source.ts";
@@ -84,6 +85,8 @@ export class Host {
       hostName: this.name,
       folder: join(this.folder, offer.migrationId),
       machineFolder,
+      rebuild: (machine) =>
+        new BareMetalRebuild(machine, new Set(migrationSettingsSchema.parse(offer.settings).metal?.leaveOut)),
       startMachine: async (signal) =>
         this.#pair.keep(
           await startMachine(parseMachine(offer.machine), {

@@ -261,6 +261,7 @@ test("the OpenAPI document is whole: every route, every reference, no name twice
     "/v1/host",
     "/v1/machines",
     "/v1/machines/{name}",
+    "/v1/machines/{name}/devices",
     "/v1/machines/{name}/stop",
     "/v1/migrations",
     "/v1/migrations/{id}",

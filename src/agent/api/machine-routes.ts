@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { machineInfoSchema, machineNamePattern } from "../schemas.ts";
+import { capturedDevicesSchema, machineInfoSchema, machineNamePattern } from "../schemas.ts";
 import { type Api, type ApiContext, errorResponses } from "./context.ts";
 
 const nameParameter = z.object({ name: z.string().regex(machineNamePattern, "not a VM's name") });
@@ -69,6 +69,18 @@ export function machineRoutes(api: Api, { registry }: ApiContext): void {
       },
     },
     async ({ params }) => await registry.stop(params.name),
+  );
+  api.post(
+    "/v1/machines/:name/devices",
+    {
+      schema: {
+        operationId: "captureDevices",
+        summary: "What can be read out of a physical machine's devices; it is held for a moment",
+        params: nameParameter,
+        response: { 200: capturedDevicesSchema, ...errorResponses },
+      },
+    },
+    async ({ params }) => capturedDevicesSchema.parse(await registry.captureDevices(params.name)),
   );
   api.delete(
     "/v1/machines/:name",

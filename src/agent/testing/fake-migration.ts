@@ -86,6 +86,7 @@ function reportOf(request: Request, outcome: MigrationReport["outcome"]): Migrat
     pages: { total: 1000, sent: 1000, resent: 3, differences: 2, zero: 17, free: 0, faulted: 0 },
     freePages: null,
     postcopy: null,
+    opaque: null,
     rounds: 2,
     sourceEnded: outcome === "completed",
     agents: { sourceCpuSeconds: 1, destinationCpuSeconds: 1 },

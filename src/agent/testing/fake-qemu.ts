@@ -47,6 +47,7 @@ export class FakeQemu {
         return () => this.#listeners.delete(listener);
       },
       stop: async () => this.end(),
+      captureDevices: async () => ({ format: 1, devices: {}, shadows: {} }),
       release: () => {},
     };
   }

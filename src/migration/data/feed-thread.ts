@@ -1,8 +1,9 @@
 import { readSync } from "node:fs";
 import { parentPort, workerData } from "node:worker_threads";
 import { keepCompiled } from "../../base/compile-cache.ts";
-import { asGodwitError, type ErrorRecord } from "../../base/errors.ts";
+import { asGodwitError, type ErrorRecord, GodwitError } from "../../base/errors.ts";
 // From the files themselves: the room's door brings much along, which costs each start 0.1 s and more.
+import { cutDeviceSections } from "../../stream/cut-sections.ts";
 import type { RamBlock, StreamHandler } from "../../stream/handler.ts";
 import { StreamReader } from "../../stream/reader.ts";
 import { Ledger, type SharedLedger } from "../ledger.ts";
@@ -23,6 +24,8 @@ export interface FeedInput {
   readonly acknowledged: boolean;
   /** Names of the RAM blocks whose contents are read from outside. */
   readonly readable: readonly string[];
+  /** Names of device sections that stay behind. */
+  readonly cut: readonly string[];
 }
 
 /** What the feed thread tells the data process. */
@@ -49,6 +52,7 @@ class Feed implements StreamHandler {
   #collector: ContentCollector | null = null;
   #fromStream: boolean[] = [];
   #configuration: Uint8Array = new Uint8Array();
+  #uncut: Uint8Array = new Uint8Array();
 
   run(): void {
     const readable = new Set(input.readable);
@@ -65,6 +69,11 @@ class Feed implements StreamHandler {
       this.#gate.listed();
     }
     reader.end();
+    if (this.#uncut.length > 0) {
+      throw new GodwitError("GODWIT_STREAM_BAD_DESCRIPTION", "QEMU does not describe its device sections", {
+        advice: "without suppress-vmdesc it does; rebuilt devices can't be cut out otherwise",
+      });
+    }
     tell({ type: "ended" });
   }
 
@@ -107,8 +116,17 @@ class Feed implements StreamHandler {
   }
 
   deviceState(bytes: Uint8Array): void {
-    tell({ type: "device-state", bytes, atEpochMs: Date.now() });
+    if (input.cut.length > 0) this.#uncut = bytes;
+    else tell({ type: "device-state", bytes, atEpochMs: Date.now() });
     if (input.acknowledged) answerQemu({ type: "shut", status: 0 });
+  }
+
+  /** Comes right behind the device state, and only it tells where a section begins. */
+  description(json: Uint8Array): void {
+    if (input.cut.length === 0) return;
+    const { kept } = cutDeviceSections(this.#uncut, json, new Set(input.cut));
+    this.#uncut = new Uint8Array();
+    tell({ type: "device-state", bytes: kept, atEpochMs: Date.now() });
   }
 }
 

@@ -98,6 +98,7 @@ class SourceProcess {
       connections: start.connections,
       acknowledged: start.acknowledged,
       readable: start.memory.map((source) => source.block),
+      cut: start.cut,
     };
     startThread<FeedNotice>("./feed-thread.ts", feed, (notice) => this.#feedSays(notice));
     for (let connection = 0; connection < start.connections; connection++) this.#startSender(connection);

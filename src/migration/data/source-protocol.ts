@@ -33,6 +33,8 @@ export type SourceCommand =
       readonly postcopy: { readonly bubblePages: number | null } | null;
       /** How to ask the guest for its free pages; null: it isn't asked. */
       readonly hints: HintsInput | null;
+      /** Names of device sections that stay behind. */
+      readonly cut: readonly string[];
       /** QEMU waits for {@link SourceCommand} `permit-stop` before it stops the guest, and for our word at its end. */
       readonly acknowledged: boolean;
       /** Backlog above which QEMU is held, in pages; {@link GATE_OPEN} to never hold it. */

@@ -1,6 +1,7 @@
 import type { GodwitError } from "../../base/errors.ts";
 import type { RunningMachine } from "../../qemu/running-machine.ts";
 import type { ControlChannel, Credentials, MessageByType } from "../../wire/index.ts";
+import type { RebuildDevices } from "../opaque-devices.ts";
 
 /** What an incoming migration is made of. */
 export interface DestinationOptions {
@@ -16,6 +17,8 @@ export interface DestinationOptions {
   readonly machineFolder: string;
   /** Starts the machine of the offer, waiting for its migration and paused after it. */
   readonly startMachine: (signal: AbortSignal) => Promise<RunningMachine>;
+  /** Rebuilds the devices that the source has read by itself; without it such a machine is refused. */
+  readonly rebuild?: ((machine: RunningMachine) => RebuildDevices) | undefined;
   /** Told when the guest is ours and the source has let go of it, before the source is told the end. */
   readonly arrived?: ((machine: RunningMachine) => Promise<void>) | undefined;
 }

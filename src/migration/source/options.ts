@@ -1,5 +1,6 @@
 import type { RunningMachine } from "../../qemu/running-machine.ts";
 import type { Credentials } from "../../wire/index.ts";
+import type { OpaqueDevices } from "../opaque-devices.ts";
 import type { MigrationSettings } from "../settings.ts";
 
 /** What an outgoing migration is made of. */
@@ -19,4 +20,6 @@ export interface SourceOptions {
   readonly bulkListen: { readonly host: string; readonly ports?: readonly [number, number] | undefined };
   /** How long the silence of a cut link is borne; default in `wire/`. */
   readonly lostAfterMs?: number | undefined;
+  /** Devices that somebody else reads and rebuilds; only with strategies that resume the guest with all pages. */
+  readonly opaque?: OpaqueDevices | undefined;
 }

@@ -6,6 +6,7 @@ import { Journal } from "../journal.ts";
 import { readLearnedPages } from "../learned-pages.ts";
 import { connectDestination } from "./connect.ts";
 import { surveyHints } from "./hints.ts";
+import { prepareOpaque } from "./opaque.ts";
 import type { SourceRun } from "./run.ts";
 
 /** The destination starts a QEMU before it answers, which takes up to half a minute for very large guests. */
@@ -32,6 +33,7 @@ export async function preflight(run: SourceRun): Promise<void> {
     "started",
   );
   watchGuest(run);
+  await prepareOpaque(run);
 
   const channel = await connectDestination(options, signal);
   run.channel = channel;

@@ -71,13 +71,19 @@ export class QemuSender {
     return (await this.#machine.qmp.execute("query-status", {}, { signal })).running;
   }
 
-  /** Sets QEMU up for a plain stream; what it had before is put back by {@link restore}. */
-  async prepare(signal: AbortSignal): Promise<void> {
+  /**
+   * Sets QEMU up for a plain stream; what it had before is put back by {@link restore}.
+   * @param pauses have QEMU wait for `migrate-continue` when it has stopped the guest and saved nothing yet
+   */
+  async prepare(signal: AbortSignal, pauses = false): Promise<void> {
     const { qmp } = this.#machine;
     const { capabilities, enabled, parameters: known } = await migrationSupport(qmp, { signal });
     this.#takesRate = known.has("avail-switchover-bandwidth");
     this.#waits = ACKNOWLEDGEMENT.every((capability) => capabilities.has(capability));
-    const wanted = this.#waits ? ["events", ...ACKNOWLEDGEMENT] : ["events"];
+    const wanted = [
+      ...["events", ...(this.#waits ? ACKNOWLEDGEMENT : [])],
+      ...(pauses ? ["pause-before-switchover"] : []),
+    ];
     this.#switchedOff = [...enabled].filter((capability) => !wanted.includes(capability));
     this.#switchedOn = wanted.filter((capability) => capability !== "events" && !enabled.has(capability));
     await qmp.execute(

@@ -43,6 +43,7 @@ export function finishReport(
     },
     freePages: run.looks.length === 0 ? null : freePagesFigures(run),
     postcopy: run.postcopy,
+    opaque: run.opaque,
     rounds: run.rounds,
     sourceEnded: run.sourceEnded,
     agents: {

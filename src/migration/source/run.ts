@@ -7,6 +7,7 @@ import type { DroppedCache, FreePageLook, HintsInput } from "../data/free-page-l
 import type { SourceCounters } from "../data/source-protocol.ts";
 import { EventLog } from "../event-log.ts";
 import type { Journal } from "../journal.ts";
+import type { OpaqueFigures } from "../opaque-devices.ts";
 import { PhaseMachine } from "../phases.ts";
 import type { MigrationReport } from "../report.ts";
 import { strategies } from "../strategies/index.ts";
@@ -47,6 +48,10 @@ export class SourceRun {
   requests: readonly number[] = [];
   /** What the report says of post-copy; null while, and if, the guest resumes only with all of its pages. */
   postcopy: PostcopyFigures | null = null;
+  /** What is read out of opaque devices when the guest stands; null without any. */
+  opaqueCaptured: Promise<Uint8Array> | null = null;
+  /** What the report says of them. */
+  opaque: OpaqueFigures | null = null;
   readonly qemu: QemuSender;
   readonly log: EventLog;
   readonly phases: PhaseMachine;

@@ -7,6 +7,7 @@ import { strategies } from "../strategies/index.ts";
 import type { Strategy } from "../strategies/strategy.ts";
 import { SourceData } from "./data.ts";
 import { hintsFor } from "./hints.ts";
+import { captureAtSwitchover } from "./opaque.ts";
 import type { SourceRun } from "./run.ts";
 
 /**
@@ -32,7 +33,8 @@ export async function setup(run: SourceRun): Promise<void> {
   const readable = readableBlocks(run);
   const strategy = settleStrategy(run, readable);
   if (run.hints !== null) run.hints = hintsFor(run.hints, strategy);
-  await run.qemu.prepare(signal);
+  await run.qemu.prepare(signal, options.opaque !== undefined);
+  captureAtSwitchover(run);
   run.watch((event) => {
     if (isEvent(event, "STOP") && run.moments.stoppedMs === null) {
       run.moments.stoppedMs = event.timestampMs;
@@ -67,6 +69,7 @@ export async function setup(run: SourceRun): Promise<void> {
     // The destination has prepared its QEMU for it by now, and a connection for faults with that.
     postcopy: run.destinationTakesPostcopy ? { bubblePages: settings.bubblePages ?? null } : null,
     hints: run.hints,
+    cut: options.opaque?.sections ?? [],
     acknowledged: run.qemu.waitsForAcknowledgement,
     gatePages: (stopsNow && !looksFirst) || run.guestWasPaused ? GATE_OPEN : GATE_PAGES,
   });

@@ -1,3 +1,5 @@
+import { GodwitError } from "../../base/errors.ts";
+import { waiting } from "../../base/waiting.ts";
 import type { SourceRun } from "./run.ts";
 
 /** Largest piece of device state in one message; the wire takes 4 MiB. */
@@ -19,6 +21,14 @@ export async function switchover(run: SourceRun): Promise<void> {
     await link.send({ type: "source-stopped", migrationId, stoppedAtEpochMs: run.moments.stoppedMs });
   }
 
+  if (run.opaqueCaptured !== null) {
+    const payload = await waiting(
+      run.opaqueCaptured,
+      { signal },
+      () => new GodwitError("GODWIT_TIMEOUT", "late"),
+    );
+    await link.send({ type: "opaque-devices", migrationId, payload });
+  }
   const state = await carrier.deviceState(signal);
   run.moments.capturedMs = state.atEpochMs;
   for (let index = 0, start = 0; ; index++, start += CHUNK_BYTES) {
@@ -38,6 +48,7 @@ export async function switchover(run: SourceRun): Promise<void> {
   const prepared = await link.receive("prepared", { signal, timeoutMs: PREPARED_TIMEOUT_MS });
   run.moments.pagesMs = prepared.pagesCompleteAtEpochMs;
   run.moments.loadedMs = prepared.loadedAtEpochMs;
+  if (run.opaque !== null) run.opaque.rebuildMs = prepared.rebuildMs;
   // It has forgotten what is stale: from here on nothing that is sent is lost.
   if (run.postcopy !== null) carrier.send({ type: "push" });
 }

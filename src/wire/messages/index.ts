@@ -12,6 +12,7 @@ import { hello } from "./hello.ts";
 import { inquire } from "./inquire.ts";
 import { learnedPages } from "./learned-pages.ts";
 import { offer } from "./offer.ts";
+import { opaqueDevices } from "./opaque-devices.ts";
 import { pagesComplete } from "./pages-complete.ts";
 import { prepared } from "./prepared.ts";
 import { refused } from "./refused.ts";
@@ -50,6 +51,7 @@ export const messageDefinitions = [
   resumeSetComplete,
   remainderComplete,
   learnedPages,
+  opaqueDevices,
 ] as const;
 
 /** Any message: a closed union told apart by `type`. */

@@ -13,8 +13,15 @@ export const prepared = defineMessage({
     migrationId: migrationIdField,
     pagesCompleteAtEpochMs: epochMsField,
     loadedAtEpochMs: epochMsField,
+    /** How long rebuilding opaque devices took, which comes before loaded; 0 where there are none. */
+    rebuildMs: z.number().finite().nonnegative(),
   }),
   examples: [
-    { migrationId: "m-1", pagesCompleteAtEpochMs: 1_790_000_000_010, loadedAtEpochMs: 1_790_000_000_020 },
+    {
+      migrationId: "m-1",
+      pagesCompleteAtEpochMs: 1_790_000_000_010,
+      loadedAtEpochMs: 1_790_000_000_020,
+      rebuildMs: 0,
+    },
   ],
 });

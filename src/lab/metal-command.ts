@@ -1,0 +1,56 @@
+import { appendFileSync } from "node:fs";
+import type { Command } from "commander";
+import { interruption } from "./interruption.ts";
+import { type MetalResult, runMetal } from "./metal-run.ts";
+import { type MetalSettingsText, readMetalSettings } from "./metal-settings.ts";
+import { ProgressLine } from "./progress-line.ts";
+
+interface OwnOptions {
+  readonly json?: boolean;
+  readonly keep?: string;
+}
+
+/** `npm run lab -- metal`; exit code 0 when every move completed and the guest lived on with its stream whole. */
+export function metalCommand(program: Command, exit: (code: number) => void): void {
+  program
+    .command("metal")
+    .description("move a physical machine (QEMU as hardware); the last line of stdout is one JSON object")
+    .option("--ablate <parts>", "don't rebuild these: pit,pic,ioapic,uart,rtc,nic,pointers", "")
+    .option("--hops <count>", "moves to and fro", "1")
+    .option("--link <rate>", "the migration link, such as 1Gbit/s, or unlimited", "1Gbit/s")
+    .option("--memory <size>", "the guest's memory; 8 KiB more where QEMU under TCG needs it", "256MiB")
+    .option("--vcpus <count>", "the guest's processors", "1")
+    .option("--apic", "the guest uses its APICs (default: 8259A and 8254 alone)")
+    .option("--nic <model>", "rtl8139, pcnet or e1000", "rtl8139")
+    .option("--hold <size>", "memory that the guest fills", "64MiB")
+    .option("--dirty <rate>", "how fast it dirties that", "5MB/s")
+    .option("--disk <rate>", "records that it writes to a disk over the network (NBD), such as 1MB/s", "0")
+    .option("--downtime-limit <ms>", "for how long pages may hold the guest up", "60")
+    .option("--qemu <version|binary>", "10.0, 7.2 or a path", "10.0")
+    .option("--json", "results only, each as a line of JSON")
+    .option("--keep <file>", "append each result to this file as a line of JSON")
+    .action(async ({ json, keep, ...text }: MetalSettingsText & OwnOptions) => {
+      const settings = readMetalSettings(text);
+      using interrupted = interruption();
+      const line = new ProgressLine(process.stderr);
+      const onResult = (result: MetalResult) => {
+        line.clear();
+        if (keep !== undefined) appendFileSync(keep, `${JSON.stringify(result)}\n`);
+        process.stdout.write(`${json === true ? JSON.stringify(result) : describe(result)}\n`);
+      };
+      const quiet = json === true ? {} : { say: (said: string) => line.say(said) };
+      const results = await runMetal(settings, { signal: interrupted.signal, onResult, ...quiet });
+      line.clear();
+      const last = results.at(-1);
+      if (json !== true) process.stdout.write(`${JSON.stringify(last)}\n`);
+      const good = results.length === settings.hops && last?.guestAlive === true && last.streamIntact;
+      exit(interrupted.exitCode() ?? (good && last.outcome === "completed" ? 0 : 1));
+    });
+}
+
+function describe(result: MetalResult): string {
+  const { hops, outcome, downtimeMs, pauseSeenMs, pingsAfter, linesAfter, guestAlive } = result;
+  const life = guestAlive ? "alive" : "dead";
+  const times = `downtime ${downtimeMs?.toFixed(0) ?? "-"} ms, pause seen ${pauseSeenMs?.toFixed(0) ?? "-"} ms`;
+  return `move ${hops}: ${outcome}, ${times}; guest ${life}: ${pingsAfter} answers and ${linesAfter} lines in 5 s`;
+}
