@@ -31,8 +31,14 @@ for (const version of qemuVersions()) {
         const { machine: arrived } = await result;
         assert.ok(arrived !== null);
         assert.equal(machine.runs, false, "the source's QEMU has ended");
-        if (settings.strategy !== "auto") {
-          assert.ok(report.postcopy !== null, "the guest resumed before its pages were there");
+        // On QEMU 7.2 the guest writes nothing (`loadGuest`), so that QEMU may be done before a hybrid stops it.
+        const mayEndByItself =
+          settings.strategy === "auto" || (version === "7.2" && settings.strategy === "hybrid");
+        assert.ok(
+          mayEndByItself || report.postcopy !== null,
+          "the guest resumed before its pages were there",
+        );
+        if (report.postcopy !== null) {
           const counted = report.postcopy.latencyCounts.reduce((sum, count) => sum + count, 0);
           assert.equal(counted, report.postcopy.faults, "every request was answered");
         }
