@@ -19,8 +19,9 @@ const PAGE_BYTES = 4096;
 
 /**
  * Finds out whether the guest can be asked for its free pages and its working set, and asks it once for the pages that
- * are free before the migration begins. It has the time that the destination takes to answer, which costs nothing:
- * `signal` ends it, and what the guest has not said by then is not waited for. Null where nobody answers or nobody shall be asked; an event says why.
+ * are free before the migration begins. It has about the time that the destination takes to answer, which costs
+ * nothing: `signal` ends it, and what the guest has not said by then is not waited for. Null where nobody answers or
+ * nobody shall be asked; an event says why.
  */
 export async function surveyHints(run: SourceRun, signal: AbortSignal): Promise<HintsInput | null> {
   const { machine, settings } = run.options;

@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from "node:timers/promises";
 import { GodwitError } from "../../base/errors.ts";
 import { surveyMemory } from "../../qemu/memory-layout.ts";
 import { isEvent } from "../../qemu/qmp-events.ts";
@@ -11,6 +12,9 @@ import type { SourceRun } from "./run.ts";
 
 /** The destination starts a QEMU before it answers, which takes up to half a minute for very large guests. */
 const ACCEPT_TIMEOUT_MS = 60_000;
+
+/** A guest's helper has at least so long, however fast the destination is: a busy guest answers within this. */
+const HELPER_LEAST_MS = 500;
 
 /**
  * Finds out whether the migration can be made, before a byte of the guest moves: the guest's own state, the way to
@@ -59,9 +63,10 @@ export async function preflight(run: SourceRun): Promise<void> {
   const hints = surveyHints(run, AbortSignal.any([signal, accepted.signal]));
   // Nobody waits for it where the destination refuses.
   hints.catch(() => {});
+  const least = sleep(HELPER_LEAST_MS, undefined, { ref: false });
   const answer = await channel
     .receive(["accepted", "refused"], { signal, timeoutMs: ACCEPT_TIMEOUT_MS })
-    .finally(() => accepted.abort());
+    .finally(() => void least.then(() => accepted.abort()));
   if (answer.type === "refused") throw GodwitError.fromRecord(answer.error).with({ side: "destination" });
   run.destinationQemu = answer.qemuVersion;
   run.destinationTakesPostcopy = answer.postcopy;
