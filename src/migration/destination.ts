@@ -172,17 +172,20 @@ export class DestinationMigration {
       await data.written(signal);
       await receiver.loaded(signal);
     }
-    const rebuildMs = opaque === null ? 0 : await this.#rebuild(opaque);
+    const rebuildMs = await this.#rebuild(opaque);
     const loadedAtEpochMs = Date.now();
     await channel.send({ type: "prepared", migrationId, pagesCompleteAtEpochMs, loadedAtEpochMs, rebuildMs });
     this.#journal!.append("prepared");
   }
 
   /** Gives the loaded machine the devices that its QEMU was not given. @returns how long that took */
-  async #rebuild(state: Uint8Array): Promise<number> {
+  async #rebuild(state: Uint8Array | null): Promise<number> {
     const startedMs = performance.now();
+    if (state === null && this.#rebuilder === null) return 0;
     if (this.#rebuilder === null)
       throw new GodwitError("GODWIT_WIRE_INVALID", "devices that nobody announced");
+    // Without it the guest would arrive with devices as after power-on, and hang.
+    if (state === null) throw new GodwitError("GODWIT_WIRE_INVALID", "the devices to rebuild did not come");
     await this.#rebuilder.rebuild(state);
     return performance.now() - startedMs;
   }
