@@ -1,4 +1,4 @@
-import { crc32, type ZstdOptions, zstdDecompressSync } from "node:zlib";
+import { crc32 } from "node:zlib";
 import { type ErrorCode, GodwitError } from "../../base/errors.ts";
 import {
   AT,
@@ -19,6 +19,7 @@ import {
 } from "./format.ts";
 import { type KeptPages, type PageContents, pageContents } from "./kept-pages.ts";
 import { decompressLz4 } from "./lz4.ts";
+import { bestZstd, type Zstd } from "./zstd.ts";
 
 /** Where a zstd frame says whether it ends with a checksum of its contents (RFC 8878, 3.1.1.1.1). */
 const ZSTD_DESCRIPTOR_AT = 4;
@@ -52,10 +53,8 @@ export class BatchDecoder {
   readonly #zeroFlags = new Uint8Array(MAXIMUM_BATCH_PAGES);
   /** Where differences become pages, aligned to words; none without pages that are kept. */
   #whole: PageContents | null = null;
-  readonly #options: ZstdOptions = {
-    chunkSize: MAXIMUM_CONTENT_BYTES,
-    maxOutputLength: MAXIMUM_CONTENT_BYTES,
-  };
+  /** Most connections to a host on a fast link never need it. */
+  #zstd: Zstd | undefined;
   #filled = 0;
   #frameBytes = 0;
   #sequence = 0;
@@ -228,11 +227,9 @@ export class BatchDecoder {
     if (((payload[ZSTD_DESCRIPTOR_AT] ?? 0) & ZSTD_CHECKSUM_FLAG) === 0) {
       throw failure("GODWIT_BULK_FRAME", "a compressed batch without a checksum");
     }
-    let contents: Buffer;
+    this.#zstd ??= bestZstd({}, MAXIMUM_CONTENT_BYTES);
     try {
-      this.#options.chunkSize = contentBytes;
-      this.#options.maxOutputLength = contentBytes;
-      contents = zstdDecompressSync(payload, this.#options);
+      return this.#zstd.decompress(payload, contentBytes);
     } catch (thrown) {
       throw failure(
         "GODWIT_BULK_FRAME",
@@ -240,10 +237,6 @@ export class BatchDecoder {
         thrown,
       );
     }
-    if (contents.length !== contentBytes) {
-      throw failure("GODWIT_BULK_FRAME", `a batch of ${contents.length} bytes instead of ${contentBytes}`);
-    }
-    return contents;
   }
 
   #decompressLz4(payload: Buffer, contentBytes: number): Buffer {
