@@ -61,3 +61,25 @@ test("an open gate holds nothing", () => {
   for (let pass = 0; pass < 5; pass++) listAll(ledger);
   assert.equal(new AcknowledgedHold().allowedBytes(ledger, GATE_OPEN), READ_BYTES);
 });
+
+test("a stream that brings next to nothing may rest, but only once rounds are read", () => {
+  const ledger = Ledger.create([{ name: "ram", pages: PAGES }]);
+  const hold = new AcknowledgedHold();
+  listAll(ledger);
+  hold.didRead(ledger);
+  hold.didRead(ledger);
+  assert.equal(hold.mayRest, false, "the first passes are read at full speed");
+  while (hold.allowedBytes(ledger, GATE) > 0) hold.didRead(ledger);
+  const scheduler = new Scheduler(ledger, 1, "cold-first");
+  while (ledger.owedPages() > 0) ledger.arrived(scheduler.take(0)!.pages);
+  while (!hold.mayRest) {
+    assert.ok(hold.allowedBytes(ledger, GATE) > 0);
+    hold.didRead(ledger);
+  }
+  listAll(ledger, 0, 100);
+  hold.didRead(ledger);
+  assert.equal(hold.mayRest, true, "a few pages that are written all the time change nothing");
+  listAll(ledger, 0, 200);
+  hold.didRead(ledger);
+  assert.equal(hold.mayRest, false);
+});

@@ -13,6 +13,9 @@ const LISTING_PASSES = 3;
 /** A QEMU with nothing more to list writes empty sections for ever; so many readings without a page mean that. */
 const EMPTY_READINGS = 32;
 
+/** A reading holds hundreds of syncs of a guest that writes little; so few pages in it are not worth the next at once. */
+const FEW_RECORDS = 128;
+
 /**
  * The hold on a QEMU that stops only when told (capability `switchover-ack`, QEMU 8.1): it can be read past its
  * first pass, so that pages being written are known before they are sent for the first time.
@@ -28,6 +31,7 @@ export class AcknowledgedHold {
   #untilPasses = LISTING_PASSES;
   #seenRecords = 0;
   #emptyReadings = 0;
+  #broughtFew = false;
 
   /** How much of QEMU's stream may be read now, with the pages that wait at most in `gatePages`. */
   allowedBytes(ledger: Ledger | null, gatePages: number): number {
@@ -46,8 +50,17 @@ export class AcknowledgedHold {
   /** The stream was read as far as allowed. */
   didRead(ledger: Ledger | null): void {
     const records = ledger?.listedRecords ?? 0;
+    this.#broughtFew = records - this.#seenRecords < FEW_RECORDS;
     this.#emptyReadings = records === this.#seenRecords ? this.#emptyReadings + 1 : 0;
     this.#seenRecords = records;
+  }
+
+  /**
+   * QEMU has next to nothing to list, and would go on syncing thousands of times a second to say so, each time with
+   * the few pages that the guest writes all the time: it writes until its socket is full, then waits to be read.
+   */
+  get mayRest(): boolean {
+    return this.#stage === "rounds" && this.#broughtFew;
   }
 
   #isListed(ledger: Ledger): boolean {

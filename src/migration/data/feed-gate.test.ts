@@ -95,3 +95,10 @@ test("the gate tells whether the feed waits for pages to leave", async () => {
   await ended;
   assert.equal(gate.isHeld, false);
 });
+
+test("a feed rests until its time is over, and never again once it was woken", () => {
+  const gate = new FeedGate();
+  assert.equal(gate.rest(1), true);
+  gate.wake();
+  assert.equal(gate.rest(60_000), false);
+});

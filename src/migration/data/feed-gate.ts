@@ -4,7 +4,8 @@ const GATE_PAGES = 0;
 const DRAINED = 1;
 const PROGRESS = 2;
 const HELD = 3;
-const WORDS = 4;
+const AWAKE = 4;
+const WORDS = 5;
 
 /** The gate stands open: the feed reads as fast as QEMU writes. */
 export const GATE_OPEN = -1;
@@ -76,6 +77,17 @@ export class FeedGate {
       if (bytes > 0) return bytes;
       Atomics.wait(this.#words, DRAINED, seen);
     }
+  }
+
+  /** Ends {@link rest}, now and for good: QEMU is coming to its end and must not wait in a write. */
+  wake(): void {
+    Atomics.store(this.#words, AWAKE, 1);
+    Atomics.notify(this.#words, AWAKE);
+  }
+
+  /** Feed: leaves the stream alone for so long, or until {@link wake}. @returns whether it was for so long */
+  rest(milliseconds: number): boolean {
+    return Atomics.wait(this.#words, AWAKE, 0, milliseconds) === "timed-out";
   }
 
   /** Feed: tells the scheduler that something was listed. */

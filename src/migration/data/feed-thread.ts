@@ -45,6 +45,9 @@ export type FeedNotice =
 
 const input = workerData as FeedInput;
 
+/** Between two readings of a guest that writes little: far less than the strategy's own interval of 100 ms. */
+const REST_MS = 10;
+
 /** Reads QEMU's outgoing stream and turns it into the ledger's bits. */
 class Feed implements StreamHandler {
   readonly #gate = new FeedGate(input.gate);
@@ -67,6 +70,7 @@ class Feed implements StreamHandler {
       reader.push(buffer.subarray(0, bytes));
       hold?.didRead(this.#ledger);
       this.#gate.listed();
+      if (hold?.mayRest) this.#gate.rest(REST_MS);
     }
     reader.end();
     if (this.#uncut.length > 0) {

@@ -152,6 +152,7 @@ class SourceProcess {
   #permitStop(): void {
     if (!this.#start.acknowledged || this.#stopPermitted) return;
     this.#stopPermitted = true;
+    this.#gate.wake();
     answerQemu({ type: "switchoverAck" });
   }
 

@@ -31,17 +31,10 @@ export async function switchover(run: SourceRun): Promise<void> {
   }
   const state = await carrier.deviceState(signal);
   run.moments.capturedMs = state.atEpochMs;
-  for (let index = 0, start = 0; ; index++, start += CHUNK_BYTES) {
-    const last = start + CHUNK_BYTES >= state.bytes.length;
-    const payload = state.bytes.subarray(start, start + CHUNK_BYTES);
-    await link.send({ type: "device-state", migrationId, index, last, payload });
-    if (last) break;
-  }
-  if (run.postcopy === null) {
-    const totals = await carrier.pagesComplete(signal);
-    const connections = totals.map((total) => ({ ...total }));
-    await link.send({ type: "pages-complete", migrationId, connections });
-  } else await sendResumeSet(run);
+  await Promise.all([
+    sendDeviceState(run, state.bytes),
+    run.postcopy === null ? sendPagesComplete(run) : sendResumeSet(run),
+  ]);
 
   // Only a QEMU that has ended its migration has let go of its disks, and only then can it be continued, too.
   await run.qemu.completed(signal);
@@ -51,6 +44,23 @@ export async function switchover(run: SourceRun): Promise<void> {
   if (run.opaque !== null) run.opaque.rebuildMs = prepared.rebuildMs;
   // It has forgotten what is stale: from here on nothing that is sent is lost.
   if (run.postcopy !== null) carrier.send({ type: "push" });
+}
+
+/** One message after the other, and none of them holds up what follows on the link. */
+async function sendDeviceState({ link, options }: SourceRun, bytes: Buffer | Uint8Array): Promise<void> {
+  const { migrationId } = options;
+  for (let index = 0, start = 0; ; index++, start += CHUNK_BYTES) {
+    const last = start + CHUNK_BYTES >= bytes.length;
+    const payload = bytes.subarray(start, start + CHUNK_BYTES);
+    await link.send({ type: "device-state", migrationId, index, last, payload });
+    if (last) return;
+  }
+}
+
+async function sendPagesComplete(run: SourceRun): Promise<void> {
+  const totals = await run.carrier.pagesComplete(run.signal);
+  const connections = totals.map((total) => ({ ...total }));
+  await run.link.send({ type: "pages-complete", migrationId: run.options.migrationId, connections });
 }
 
 /** What leaves before a guest resumes that lacks pages: the resume set, and what the destination must forget. */

@@ -12,6 +12,15 @@ import {
 /** Pages that take no longer than this are not worth another round: other costs of a switchover outweigh them. */
 const NEGLIGIBLE_MS = 40;
 
+/** A stop now is worth less than one later while pages leave this much faster than the guest dirties others. */
+const DRAINING_SHARE = 0.5;
+
+/** What waits here when the guest stops lengthens the pause; less than this is lost in its other costs. */
+const DRAINED_MS = 10;
+
+/** For so many downtime limits at most: QEMU's rate of dirtying is of its last round, and may be of long ago. */
+const DRAINING_LIMITS = 3;
+
 /** Above the last round's pages by this much, so that a guest that writes a little more doesn't cost a round. */
 const HEADROOM = 1.5;
 
@@ -30,6 +39,7 @@ export const preCopy: Strategy = {
 /** One run of pre-copy. */
 export class PreCopyRun implements StrategyRun {
   readonly rounds = new Rounds();
+  #couldStopSinceMs: number | null = null;
 
   decide(observation: Observation): Decision {
     const { rounds } = this;
@@ -46,6 +56,11 @@ export class PreCopyRun implements StrategyRun {
       const reason = `${expected}, the limit is ${observation.downtimeLimitMs} ms`;
       return { action: "go-on", hurry: rounds.slowly, reason };
     }
+    this.#couldStopSinceMs ??= observation.atMs;
+    if (this.#isDraining(observation)) {
+      const reason = `${expected}, and what waits here drains`;
+      return { action: "go-on", hurry: rounds.slowly, reason };
+    }
     if (rounds.shrinking) {
       const reason = `${expected}, and rounds still shrink`;
       return { action: "permit", pagesMs: Math.min(NEGLIGIBLE_MS, leftMs), hurry: rounds.slowly, reason };
@@ -53,6 +68,16 @@ export class PreCopyRun implements StrategyRun {
     const enoughMs = Math.max(NEGLIGIBLE_MS, rounds.lastMs * HEADROOM);
     const reason = `${expected}, and further rounds don't lower it`;
     return { action: "permit", pagesMs: Math.min(enoughMs, leftMs), hurry: true, reason };
+  }
+
+  /** Whether a moment more of the guest running saves nearly as much of its standing still. */
+  #isDraining(observation: Observation): boolean {
+    const { atMs, backlogPages, dirtyPagesPerSecond, pagesPerSecond, downtimeLimitMs } = observation;
+    return (
+      pagesMs(observation, backlogPages) > DRAINED_MS &&
+      dirtyPagesPerSecond < pagesPerSecond * DRAINING_SHARE &&
+      atMs - (this.#couldStopSinceMs ?? atMs) < DRAINING_LIMITS * downtimeLimitMs
+    );
   }
 }
 

@@ -56,8 +56,30 @@ test("pre-copy is content with what rounds come down to when they stop shrinking
 
 test("pre-copy never permits more than the downtime limit leaves", () => {
   assert.equal(atEachSync([16_000, 16_000, 16_000, 16_000]).at(-1), 270);
-  assert.equal(atEachSync([16_000, 16_000, 16_000, 16_000], { backlogPages: 3000 }).at(-1), 170);
-  assert.equal(atEachSync([16_000, 16_000, 16_000, 16_000], { backlogPages: 9000 }).at(-1), "go-on");
+  const busy = { dirtyPagesPerSecond: 16_000 };
+  assert.equal(atEachSync([16_000, 16_000, 16_000, 16_000], { ...busy, backlogPages: 3000 }).at(-1), 170);
+  assert.equal(atEachSync([16_000, 16_000, 16_000, 16_000], { ...busy, backlogPages: 9000 }).at(-1), "go-on");
+});
+
+/** What pre-copy does with a backlog within the limit, at these moments. */
+function withBacklog(backlogPages: readonly number[], more: Partial<Observation> = {}): string[] {
+  const run = strategies["pre-copy"].start();
+  return backlogPages.map(
+    (pages, index) => run.decide({ ...calm, atMs: index * 100, backlogPages: pages, ...more }).action,
+  );
+}
+
+test("pre-copy lets what waits here drain before the guest stops, since that lengthens the pause", () => {
+  assert.deepEqual(withBacklog([6000, 3000, 301, 300]), ["go-on", "go-on", "go-on", "permit"]);
+});
+
+test("pre-copy doesn't wait for a backlog that a busy guest fills again about as fast", () => {
+  assert.deepEqual(withBacklog([6000], { dirtyPagesPerSecond: 14_999 }), ["go-on"]);
+  assert.deepEqual(withBacklog([6000], { dirtyPagesPerSecond: 15_000 }), ["permit"]);
+});
+
+test("pre-copy waits for the backlog three downtime limits at most", () => {
+  assert.deepEqual(withBacklog(Array(10).fill(3000)), [...Array(9).fill("go-on"), "permit"]);
 });
 
 test("pre-copy hurries when rounds don't shrink, and only then", () => {
