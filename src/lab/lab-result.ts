@@ -1,14 +1,6 @@
 import { z } from "zod";
+import { errorRecordSchema } from "../base/error-record.ts";
 import { outcomeNames, reportSchema } from "../migration/report.ts";
-
-const errorSchema = z.object({
-  code: z.string(),
-  message: z.string(),
-  side: z.string().optional(),
-  phase: z.string().optional(),
-  vmState: z.string().optional(),
-  advice: z.string().optional(),
-});
 
 /** What the client outside saw of a move. Times in milliseconds; see `probe-gaps.ts` for what they mean. */
 const clientSchema = z.object({
@@ -106,7 +98,7 @@ export const labResultSchema = z.object({
   settings: z.record(z.string(), z.unknown()),
   /** Whether the hosts were network namespaces or addresses of the loopback device. */
   hosts: z.enum(["namespaces", "loopback"]),
-  error: errorSchema.nullable(),
+  error: errorRecordSchema.nullable(),
 });
 
 /** One measured move. */

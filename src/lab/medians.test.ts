@@ -34,7 +34,7 @@ test("numbers that are missing in some moves are the medians of the others", () 
 });
 
 test("one failed move makes the whole failed, and does not count in the medians", () => {
-  const error = { code: "GODWIT_TEST", message: "it failed" };
+  const error = { code: "GODWIT_TEST", message: "it failed" } as const;
   const failed = exampleResult({ outcome: "failed", totalMs: 9999, error });
   const medians = mediansOf([exampleResult({ totalMs: 10 }), failed, exampleResult({ totalMs: 20 })]);
   assert.equal(medians.outcome, "failed");

@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { errorRecordSchema } from "../base/error-record.ts";
 import { reportSchema } from "./report.ts";
 
 /** The phases of every migration, in their order, then the ways aside. See `docs/phases.md`. */
@@ -17,15 +18,6 @@ export const phaseNames = [
 
 /** The name of a phase. */
 export type PhaseName = (typeof phaseNames)[number];
-
-const errorRecordSchema = z.object({
-  code: z.templateLiteral(["GODWIT_", z.string()]),
-  message: z.string(),
-  side: z.enum(["source", "destination", "local"]).optional(),
-  phase: z.string().optional(),
-  vmState: z.string().optional(),
-  advice: z.string().optional(),
-});
 
 const base = {
   /** Milliseconds since the migration was asked for. */

@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { errorRecordSchema } from "../base/error-record.ts";
 import { migrationSettingsSchema } from "./settings.ts";
 
 /**
@@ -159,16 +160,7 @@ export const reportSchema = z.object({
     destinationQemu: z.string(),
     node: z.string(),
   }),
-  error: z
-    .object({
-      code: z.string(),
-      message: z.string(),
-      side: z.string().optional(),
-      phase: z.string().optional(),
-      vmState: z.string().optional(),
-      advice: z.string().optional(),
-    })
-    .nullable(),
+  error: errorRecordSchema.nullable(),
 });
 
 /** The report of one migration. */

@@ -54,7 +54,10 @@ export function exampleRun(cell: Cell, repeat = 1, changes: Partial<KeptRun> = {
 /** The same of a move that failed. */
 export function failedRun(cell: Cell, repeat = 1): KeptRun {
   const run = exampleRun(cell, repeat);
-  const error = { code: "GODWIT_LAB_QEMU_MOVE", message: "QEMU's migration was not done after 60000 ms" };
+  const error = {
+    code: "GODWIT_LAB_QEMU_MOVE",
+    message: "QEMU's migration was not done after 60000 ms",
+  } as const;
   const noTimes = { totalMs: null, liveMs: null, downtimeMs: null, switchoverPauseSeenMs: null };
   return { ...run, result: { ...run.result!, ...noTimes, outcome: "failed", guestVerified: true, error } };
 }
