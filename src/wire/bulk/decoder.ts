@@ -220,6 +220,10 @@ export class BatchDecoder {
         at += 1;
       }
     }
+    const last = this.#frame[bitmapAt + (index >> 3)] as number;
+    if ((index & 7) !== 0 && last >> (index & 7) !== 0) {
+      throw failure("GODWIT_BULK_FRAME", "a bitmap of differences with more pages than the batch");
+    }
     return contents.bytes.subarray(0, given.length);
   }
 

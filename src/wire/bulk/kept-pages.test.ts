@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { crc32 } from "node:zlib";
 import fc from "fast-check";
 import { BatchDecoder } from "./decoder.ts";
 import { BatchEncoder } from "./encoder.ts";
@@ -155,4 +156,21 @@ test("a difference from a page that isn't kept is refused, and so are kept pages
   end[AT.keeping] = 1;
   end.writeUInt32LE(0, AT.sequence);
   assert.throws(() => decoder().push(end), { code: "GODWIT_BULK_FRAME" });
+});
+
+test("a bitmap of differences that marks pages beyond the batch is refused", () => {
+  const page = Buffer.alloc(PAGE_BYTES, 1);
+  const encoder = new BatchEncoder({ kept: new KeptPages(1) });
+  const frame = Buffer.from(encoder.encode(0, Uint32Array.of(3, 1), 1, page, undefined, true));
+  const bitmapAt = HEAD_BYTES + frame.readUInt16LE(AT.runBytes);
+  const resealed = (bits: number) => {
+    const changed = Buffer.from(frame);
+    changed[bitmapAt] = bits;
+    changed.writeUInt32LE(0, AT.crc);
+    changed.writeUInt32LE(crc32(changed.subarray(0, bitmapAt + 1)), AT.crc);
+    return changed;
+  };
+  const push = (bytes: Buffer) => new BatchDecoder([10], { onBatch: () => {} }, new KeptPages(1)).push(bytes);
+  push(resealed(0));
+  assert.throws(() => push(resealed(2)), { code: "GODWIT_BULK_FRAME", message: /more pages/ });
 });
