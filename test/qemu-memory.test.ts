@@ -7,7 +7,13 @@ import { test } from "node:test";
 import { Worker } from "node:worker_threads";
 import { guestImage } from "../src/lab/toolchain.ts";
 import { GuestMemory } from "../src/qemu/guest-memory.ts";
-import { type MemorySource, memoryLayout, surveyBlocks, surveyMemory } from "../src/qemu/memory-layout.ts";
+import {
+  type MemorySource,
+  memoryLayout,
+  surveyBlocks,
+  surveyMemory,
+  untouchedMemory,
+} from "../src/qemu/memory-layout.ts";
 import type { RunningMachine } from "../src/qemu/running-machine.ts";
 import { smallMachine, VERSIONS, Workshop } from "./qemu-machines.ts";
 
@@ -34,6 +40,8 @@ function mainBlock(sources: readonly MemorySource[]): MemorySource {
   assert.ok(main);
   return main;
 }
+
+const [newest = "10.0"] = VERSIONS;
 
 for (const version of VERSIONS) {
   for (const backend of ["private", "file", "memfd"] as const) {
@@ -98,7 +106,29 @@ for (const version of VERSIONS) {
   });
 }
 
-const [newest = "10.0"] = VERSIONS;
+for (const version of VERSIONS) {
+  test(`QEMU ${version}: a machine that waits for its guest takes memory from outside, until it has some`, async () => {
+    await using workshop = new Workshop(version);
+    const machine = await workshop.start(smallMachine(), { incoming: "defer", paused: true });
+    const main = mainBlock(await untouchedMemory(machine));
+    const memory = new GuestMemory([main], "read and write");
+    const pages = Buffer.alloc(3 * PAGE, 0x51);
+    memory.write(0, 0x200, 2, pages, PAGE);
+    memory.close();
+    const expected = Buffer.concat([Buffer.alloc(PAGE), pages.subarray(PAGE), Buffer.alloc(PAGE)]);
+    assert.deepEqual(await saved(machine, 0x1ff * PAGE, 4 * PAGE), expected);
+    assert.ok((await untouchedMemory(machine)).every(({ block }) => block !== main.block));
+  });
+}
+
+test("memory that is shared with others through a file is never taken for untouched", async () => {
+  await using workshop = new Workshop(newest);
+  const machine = await workshop.start(smallMachine("memoryBackend: {kind: memfd}"), {
+    incoming: "defer",
+    paused: true,
+  });
+  assert.ok((await untouchedMemory(machine)).every(({ block }) => block !== "pc.ram"));
+});
 
 test("a block's pages are read in a worker thread from plain data", async () => {
   await using workshop = new Workshop(newest);

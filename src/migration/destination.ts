@@ -1,4 +1,5 @@
 import { asGodwitError, GodwitError, type GodwitErrorDetails } from "../base/errors.ts";
+import { type MemorySource, untouchedMemory } from "../qemu/memory-layout.ts";
 import { QmpCommandError } from "../qemu/qmp-errors.ts";
 import type { RunningMachine } from "../qemu/running-machine.ts";
 import { formatVersion } from "../qemu/version.ts";
@@ -40,6 +41,8 @@ export class DestinationMigration {
   #rebuilder: RebuildDevices | null = null;
   #data: DestinationData | null = null;
   #lacksPages = false;
+  /** RAM blocks that are written from outside. */
+  #memory: readonly MemorySource[] = [];
   #blockPages: readonly number[] = [];
   #postcopy = false;
   readonly #discardedTo = new Map<number, number>();
@@ -130,6 +133,8 @@ export class DestinationMigration {
     const socket = await receiver.open(wantsPostcopy, signal);
     const postcopy = receiver.takesPostcopy;
     this.#postcopy = postcopy;
+    // With post-copy QEMU keeps count of its pages, and must see each.
+    if (!postcopy && contents !== "stream") this.#memory = await untouchedMemory(machine, { signal });
     this.#data = new DestinationData(socket, bulkConnections, postcopy, (error) => this.#fail(error));
     await options.channel.send({
       type: "accepted",
@@ -158,6 +163,7 @@ export class DestinationMigration {
       configuration: head.payload,
       sectionId: head.ramSectionId,
       blocks: head.blocks,
+      memory: this.#memory,
     });
     await data.connected(signal);
     await channel.send({ type: "bulk-connected", migrationId });

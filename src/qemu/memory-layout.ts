@@ -1,7 +1,8 @@
+import { readFileSync } from "node:fs";
 import { asGodwitError } from "../base/errors.ts";
 import type { WaitOptions } from "../base/waiting.ts";
 import { GuestMemory } from "./guest-memory.ts";
-import { firstUnreadable, type Mapping, mappedFile, readMappings } from "./memory-mappings.ts";
+import { firstUnreadable, isUntouched, type Mapping, mappedFile, readMappings } from "./memory-mappings.ts";
 import type { MemorySource } from "./memory-source.ts";
 import type { ProcessIdentity } from "./process-table.ts";
 import { parseGuestToHost, parseRamBlocks, type RamBlockListing } from "./ram-blocks.ts";
@@ -54,6 +55,47 @@ export async function surveyMemory(
     return block.name === main?.block ? { ...block, hostAddress: main.hostAddress } : block;
   });
   return surveyBlocks(blocks, machine.identity);
+}
+
+/**
+ * The RAM blocks of a machine that waits for its guest that can be written from outside and are zero throughout: private
+ * memory of the process that it has not touched. A QEMU that waits does not fill even its ROMs, since the guest brings
+ * what is in them. None where writing is not permitted, which is no error.
+ * @throws GodwitError `GODWIT_QMP_…` when QEMU can't be asked
+ */
+export async function untouchedMemory(
+  machine: RunningMachine,
+  options: WaitOptions = {},
+): Promise<readonly MemorySource[]> {
+  const { sources } = await surveyMemory(machine, options);
+  try {
+    const smaps = readFileSync(`/proc/${machine.identity.pid}/smaps`, "utf8");
+    return sources
+      .filter(({ source, usedBytes }) => {
+        return (
+          source.kind === "process" && isUntouched(smaps, source.hostAddress, source.hostAddress + usedBytes)
+        );
+      })
+      .filter(takesWrites);
+  } catch {
+    return [];
+  }
+}
+
+/** Writes the first page's own contents back, which nobody else writes to before the machine runs. */
+function takesWrites(source: MemorySource): boolean {
+  let memory: GuestMemory | undefined;
+  try {
+    memory = new GuestMemory([source], "read and write");
+    const page = Buffer.alloc(4096);
+    memory.read(0, 0, 1, page, 0);
+    memory.write(0, 0, 1, page, 0);
+    return true;
+  } catch {
+    return false;
+  } finally {
+    memory?.close();
+  }
 }
 
 /**

@@ -60,6 +60,25 @@ export function firstUnreadable(mappings: readonly Mapping[], from: number, to: 
 }
 
 /**
+ * Whether nobody has touched the addresses [from, to) of a process yet, so that each of their bytes is zero: no file is
+ * behind them, and no page of theirs is in memory.
+ * @param smaps the text of its /proc/PID/smaps
+ */
+export function isUntouched(smaps: string, from: number, to: number): boolean {
+  let inside = false;
+  let reached = from;
+  for (const line of smaps.split("\n")) {
+    const mapping = parseMappings(line)[0];
+    if (mapping !== undefined) {
+      inside = mapping.start < to && mapping.end > from;
+      if (inside && (mapping.start > reached || mapping.inode !== 0)) return false;
+      if (inside) reached = mapping.end;
+    } else if (inside && /^(Rss|Swap): *[1-9]/.test(line)) return false;
+  }
+  return reached >= to;
+}
+
+/**
  * The file whose contents the addresses [from, to) of a process are, `null` when they are private memory or several
  * files. The path can be opened: the file's own, or that of the descriptor through which the process holds it.
  */

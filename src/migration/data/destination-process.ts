@@ -81,7 +81,7 @@ class DestinationProcess {
     this.#sectionId = sectionId;
     this.#blocks = blocks;
     write(composeHead(configuration, sectionId, blocks, this.#postcopy));
-    const { credentials, host, peerName } = start;
+    const { credentials, host, peerName, memory } = start;
     const token = Buffer.from(start.tokenHex, "hex");
     const bitmaps = () => blocks.map(({ usedBytes }) => new PageBitmap(Math.ceil(usedBytes / 4096)));
     const requested = bitmaps().map(({ buffer }) => buffer);
@@ -97,6 +97,7 @@ class DestinationProcess {
         token,
         requested,
         placed,
+        memory,
         sectionId,
         blocks,
       };

@@ -1,4 +1,5 @@
 import type { ErrorRecord } from "../../base/errors.ts";
+import type { MemorySource } from "../../qemu/memory-source.ts";
 import type { Credentials } from "../../wire/index.ts";
 import type { FaultFigures } from "./fault-latency.ts";
 import type { ConnectionTotals, HeadBlock } from "./source-protocol.ts";
@@ -18,6 +19,8 @@ export type DestinationCommand =
       readonly configuration: Uint8Array;
       readonly sectionId: number;
       readonly blocks: readonly HeadBlock[];
+      /** RAM blocks that are written from outside; the others by QEMU, from its stream. */
+      readonly memory: readonly MemorySource[];
     }
   /** Pages that are stale, as pairs of first page and count; before `resume`. */
   | { readonly type: "discards"; readonly block: number; readonly runs: Uint32Array }

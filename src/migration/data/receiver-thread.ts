@@ -4,6 +4,8 @@ import { keepCompiled } from "../../base/compile-cache.ts";
 import { asGodwitError, type ErrorRecord } from "../../base/errors.ts";
 // From the files themselves: the rooms' doors bring much along, which costs each thread 0.1 s.
 import { PageBitmap } from "../../pages/index.ts";
+import { GuestMemory } from "../../qemu/guest-memory.ts";
+import type { MemorySource } from "../../qemu/memory-source.ts";
 import { RamSectionWriter, ramSectionBytes } from "../../stream/ram-section-writer.ts";
 import { ReturnPathReader } from "../../stream/return-path.ts";
 import { type BulkReceiver, dialBulk } from "../../wire/bulk/dial.ts";
@@ -30,6 +32,8 @@ export interface DialOrder {
   readonly requested: readonly SharedArrayBuffer[];
   /** Pages that were written to QEMU, likewise: a request may cross with its answer. */
   readonly placed: readonly SharedArrayBuffer[];
+  /** RAM blocks that are written from outside; the others by QEMU, from its stream. */
+  readonly memory: readonly MemorySource[];
   readonly sectionId: number;
   readonly blocks: readonly HeadBlock[];
   readonly credentials: Credentials;
@@ -74,24 +78,77 @@ const PAGE_BYTES = 4096;
 
 const input = workerData as ReceiverInput;
 
-/** Composes one RAM section per batch and writes it whole, under the lock that all threads share. */
+const ZERO_PAGE = Buffer.alloc(PAGE_BYTES);
+
+/**
+ * Puts each batch where the guest will look for it: into the memory of QEMU's process where that may be written, else
+ * as one RAM section into its stream, written whole, under the lock that all threads share. A block never goes both
+ * ways, since nothing orders them.
+ */
 class Placer implements BatchHandler {
   readonly #lock = new WriteLock(input.lock);
   readonly #section: RamSectionWriter;
+  readonly #memory: GuestMemory;
+  /** Of each RAM block, its position in the memory that is written from outside, or -1. */
+  readonly #direct: readonly number[];
   onEndOfSet: (set: number, totals: BulkTotals) => void = () => {};
   /** Told of each page that QEMU had asked for, once it is written. */
   onAnswered: (block: number, page: number) => void = () => {};
   readonly #requested: readonly PageBitmap[];
   readonly #placed: readonly PageBitmap[];
 
-  constructor({ sectionId, blocks, requested, placed }: DialOrder) {
+  constructor({ sectionId, blocks, requested, placed, memory }: DialOrder) {
     const buffer = Buffer.allocUnsafeSlow(ramSectionBytes(BATCH_PAGES));
     this.#section = new RamSectionWriter(sectionId, blocks, buffer);
+    this.#memory = new GuestMemory(memory, "read and write");
+    this.#direct = blocks.map(({ name }) => this.#memory.indexOf(name));
     this.#requested = requested.map((shared) => PageBitmap.fromShared(shared));
     this.#placed = placed.map((shared) => PageBitmap.fromShared(shared));
   }
 
   onBatch(block: number, runs: Uint32Array, runCount: number, zeroFlags: Uint8Array, contents: Buffer): void {
+    if (this.#direct[block]! >= 0) this.#writeMemory(block, runs, runCount, zeroFlags, contents);
+    else this.#writeStream(block, runs, runCount, zeroFlags, contents);
+    this.#settle(block, runs, runCount);
+  }
+
+  /** Stretch by stretch. A zero page needs writing only where the page was there before: unwritten memory is zero. */
+  #writeMemory(
+    block: number,
+    runs: Uint32Array,
+    runCount: number,
+    zeroFlags: Uint8Array,
+    contents: Buffer,
+  ): void {
+    const memory = this.#memory;
+    const target = this.#direct[block]!;
+    const placed = this.#placed[block]!;
+    let index = 0;
+    let offset = 0;
+    for (let run = 0; run < runCount; run++) {
+      const end = runs[2 * run]! + runs[2 * run + 1]!;
+      for (let page = runs[2 * run]!; page < end; ) {
+        const first = page;
+        const zero = zeroFlags[index];
+        for (; page < end && zeroFlags[index] === zero; page++) index += 1;
+        if (zero !== 1) offset += memory.write(target, first, page - first, contents, offset);
+        else {
+          for (let at = placed.next(first, page); at >= 0; ) {
+            memory.write(target, at, 1, ZERO_PAGE, 0);
+            at = at + 1 < page ? placed.next(at + 1, page) : -1;
+          }
+        }
+      }
+    }
+  }
+
+  #writeStream(
+    block: number,
+    runs: Uint32Array,
+    runCount: number,
+    zeroFlags: Uint8Array,
+    contents: Buffer,
+  ): void {
     const section = this.#section;
     section.begin();
     let index = 0;
@@ -109,7 +166,6 @@ class Placer implements BatchHandler {
     }
     const bytes = section.finish();
     this.#lock.run(() => writeWhole(bytes));
-    this.#settle(block, runs, runCount);
   }
 
   #settle(block: number, runs: Uint32Array, runCount: number): void {
