@@ -11,7 +11,8 @@ const stages: readonly Stage[] = [
   { name: "types", commands: [[join(root, "node_modules/.bin/tsc"), "--noEmit"]] },
   // That the rules for imports hold is part of lint; that they see anything is tested here, and what docs promise.
   { name: "rules", commands: [[...testRun, "scripts/**/*.test.ts"]] },
-  { name: "unit", commands: [[...testRun, "src/**/*.test.ts"]] },
+  // Node alone would leave one core to itself, and so the only other one of two cores to all the files.
+  { name: "unit", commands: [[...testRun, "--test-concurrency=2", "src/**/*.test.ts"]] },
   // One file at a time: each has QEMUs of its own, and two cores are all that may be there.
   {
     name: "system",
