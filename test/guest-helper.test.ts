@@ -3,7 +3,7 @@ import { connect } from "node:net";
 import { test } from "node:test";
 import { blockRunsOf, type FreePagesRequest, GuestHelper, guestPageCount } from "../src/hints/index.ts";
 import { toolchain } from "../src/lab/toolchain.ts";
-import { countPages } from "../src/pages/index.ts";
+import { countPages, eachPage, type Runs } from "../src/pages/index.ts";
 import { memoryMap } from "../src/qemu/memory-map.ts";
 import type { RunningMachine } from "../src/qemu/running-machine.ts";
 import { Workshop } from "./qemu-machines.ts";
@@ -102,6 +102,37 @@ test("a guest's helper lists free pages and the working set, as they are", {
     assert.ok(touched.mappedPages >= 64 * PAGES_PER_MIB && touched.hugePages === 0);
     blockRunsOf(touched.runs, pieces);
   });
+
+  await t.test(
+    "the kernel's pages are neither free nor the guest's programs', page tables among them",
+    async () => {
+      const listed = async (tablesOnly: boolean) => {
+        const { runs, truncated } = await helper.kernelPages({ tablesOnly, mostRuns: 1 << 17 });
+        assert.equal(truncated, false);
+        return runs;
+      };
+      const tables = await listed(true);
+      const all = await listed(false);
+      const overlap = (one: Runs, other: Runs) => {
+        const known = new Set(eachPage(one));
+        return [...eachPage(other)].filter((page) => known.has(page)).length;
+      };
+      // 64 MiB are mapped by 32 tables at least, one for 2 MiB.
+      assert.ok(countPages(tables) >= 32 && countPages(tables) < 1000, `${countPages(tables)} tables`);
+      assert.ok(
+        countPages(all) > 10 * PAGES_PER_MIB && countPages(all) < 80 * PAGES_PER_MIB,
+        `${countPages(all)}`,
+      );
+      assert.ok(overlap(tables, all) >= countPages(tables) - 8, "what is a table is the kernel's");
+      const programs = await helper.workingSet({ scans: 1, intervalMs: 0, mostRuns: 1 << 17, fresh: true });
+      // A look has the tables that led to a program's pages, too.
+      assert.ok(
+        overlap(programs.runs, all) <= countPages(tables) + 64,
+        `${overlap(programs.runs, all)} pages`,
+      );
+      assert.ok(overlap((await free({ perCpu: false })).runs, all) < 2 * PAGES_PER_MIB);
+    },
+  );
 
   await t.test("dropping the cache ends in time, and the helper goes on", async () => {
     const dropped = await helper.dropCache(5_000);

@@ -43,7 +43,7 @@ uint64_t now_ns(void)
 uint32_t capabilities(void)
 {
 	return (access(DRIVER_FREE_PAGES, R_OK | W_OK) ? 0 : CAN_ASK_DRIVER) |
-	       (access(KPAGEFLAGS_FILE, R_OK) ? 0 : CAN_READ_KPAGEFLAGS) |
+	       (access(KPAGEFLAGS_FILE, R_OK) ? 0 : CAN_READ_KPAGEFLAGS | CAN_LIST_KERNEL_PAGES) |
 	       (access(DRIVER_WORKING_SET, R_OK | W_OK) ? 0 : CAN_SCAN_WORKING_SET) |
 	       (access("/proc/sys/vm/drop_caches", W_OK) ? 0 : CAN_DROP_CACHE);
 }

@@ -8,6 +8,7 @@
 enum error free_pages(const struct free_pages_request *request, struct free_pages_answer *answer, struct run *runs);
 enum error working_set(const struct working_set_request *request, struct working_set_answer *answer, struct run *runs);
 enum error drop_cache(const struct drop_cache_request *request, struct drop_cache_answer *answer);
+enum error kernel_pages(const struct kernel_pages_request *request, struct kernel_pages_answer *answer, struct run *runs);
 
 uint32_t capabilities(void);
 

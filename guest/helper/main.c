@@ -154,6 +154,7 @@ static bool execute(int port, const struct frame *frame, const void *payload)
 		struct free_pages_answer free_pages;
 		struct working_set_answer working_set;
 		struct drop_cache_answer drop_cache;
+		struct kernel_pages_answer kernel_pages;
 	} head;
 	enum error error = UNKNOWN_TYPE;
 	uint32_t run_count = 0;
@@ -178,6 +179,11 @@ static bool execute(int port, const struct frame *frame, const void *payload)
 		error = frame->length != sizeof(struct drop_cache_request) ? MALFORMED :
 			drop_cache(payload, &head.drop_cache);
 		length = sizeof(head.drop_cache);
+	} else if (frame->type == KERNEL_PAGES) {
+		error = frame->length != sizeof(struct kernel_pages_request) ? MALFORMED :
+			kernel_pages(payload, &head.kernel_pages, runs);
+		run_count = head.kernel_pages.runs;
+		length = sizeof(head.kernel_pages);
 	}
 	if (error)
 		return answer_error(port, frame, error, errno);

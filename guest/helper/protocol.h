@@ -25,6 +25,7 @@ enum type {
 	FREE_PAGES = 2,
 	WORKING_SET = 3,
 	DROP_CACHE = 4,
+	KERNEL_PAGES = 5,
 	/* An answer has the type of its request and this bit. */
 	ANSWER = 0x8000,
 	ERROR = 0xffff,
@@ -35,6 +36,7 @@ enum capability {
 	CAN_READ_KPAGEFLAGS = 2,
 	CAN_SCAN_WORKING_SET = 4,
 	CAN_DROP_CACHE = 8,
+	CAN_LIST_KERNEL_PAGES = 16,
 };
 
 enum error {
@@ -126,6 +128,19 @@ struct drop_cache_answer {
 	uint64_t took_ns;
 };
 
+struct kernel_pages_request {
+	uint32_t runs_max;
+	uint32_t pages_end; /* page numbers from here on are not asked for */
+	uint8_t tables_only;
+	uint8_t reserved[3];
+};
+
+struct kernel_pages_answer {
+	uint32_t flags; /* 1: more runs than runs_max, the highest were left out */
+	uint32_t runs;
+	uint64_t scan_ns;
+};
+
 struct error_answer {
 	uint32_t error;
 	uint32_t errno_value;
@@ -133,6 +148,7 @@ struct error_answer {
 
 _Static_assert(sizeof(struct frame) == 20 && sizeof(struct hello_answer) == 16, "no padding");
 _Static_assert(sizeof(struct free_pages_answer) == 40 && sizeof(struct working_set_answer) == 40, "no padding");
+_Static_assert(sizeof(struct kernel_pages_request) == 12 && sizeof(struct kernel_pages_answer) == 16, "no padding");
 _Static_assert(sizeof(struct drop_cache_answer) == 32 && sizeof(struct working_set_request) == 16, "no padding");
 
 #endif

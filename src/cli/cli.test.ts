@@ -105,7 +105,8 @@ test("migrate passes its settings on and prints lines in a pipe", async (context
   await at.agent.client.startMachine(machineFile("web"));
   const words = ["migrate", "web", "127.0.0.1:7999", "--peer-name", "beta", "--strategy", "stop-and-copy"];
   const options = ["--bandwidth", "1Gbit/s", "--downtime-limit", "30ms", "--compression", "zstd"];
-  const running = run([...words, ...options, "--contents", "stream"], at.environment);
+  const more = ["--contents", "stream", "--resume-set", "kernel,learned"];
+  const running = run([...words, ...options, ...more], at.environment);
   const fake = await migration(at);
   const { destination, settings } = fake.request;
   assert.deepEqual(destination, { host: "127.0.0.1", port: 7999, name: "beta" });
@@ -117,6 +118,7 @@ test("migrate passes its settings on and prints lines in a pipe", async (context
     contents: "stream",
     workingSet: "auto",
     dropCache: false,
+    resumeSet: ["kernel", "learned"],
     bulkConnections: 2,
   });
   fake.progress(400);

@@ -7,6 +7,8 @@ import {
   freePagesNames,
   type MigrationSettings,
   migrationSettingsSchema,
+  resumeSetFrom,
+  resumeSetSources,
   strategyNames,
   workingSetNames,
 } from "../migration/settings.ts";
@@ -22,6 +24,7 @@ export interface SettingsOptions {
   readonly freePages?: string;
   readonly workingSet?: string;
   readonly dropCache?: boolean;
+  readonly resumeSet?: string;
   readonly bubble?: string;
 }
 
@@ -51,6 +54,10 @@ export function withSettings(command: Command): Command {
         "whether pages that the guest works with go first (default auto)",
       ).choices(workingSetNames),
     )
+    .option(
+      "--resume-set <sources>",
+      `what leaves before a guest resumes early: auto, none, or of ${resumeSetSources.join(",")} (default auto)`,
+    )
     .option("--drop-cache", "have the guest drop clean page cache first")
     .option("--connections <count>", "bulk connections (default 2)")
     .option("--bubble <pages>", "pages that go with one that the resumed guest waits for (default: adapts)");
@@ -72,6 +79,7 @@ export function settingsOf(options: SettingsOptions): MigrationSettings {
     freePages,
     workingSet,
     dropCache,
+    resumeSet,
   } = options;
   const settings = migrationSettingsSchema.safeParse({
     strategy,
@@ -80,6 +88,7 @@ export function settingsOf(options: SettingsOptions): MigrationSettings {
     freePages,
     workingSet,
     dropCache,
+    resumeSet: resumeSet === undefined ? undefined : resumeSetFrom(resumeSet),
     bandwidthBytesPerSecond: bandwidth === undefined ? undefined : parseBytesPerSecond(bandwidth),
     downtimeLimitMs: downtimeLimit === undefined ? undefined : parseMilliseconds(downtimeLimit),
     bubblePages: bubble === undefined ? undefined : Number(bubble),

@@ -46,6 +46,7 @@ test("a helper's list arrives with what it says of itself", async () => {
       canReadKpageflags: true,
       canScanWorkingSet: true,
       canDropCache: true,
+      canListKernelPages: true,
       mostRuns: 1 << 20,
     },
   );

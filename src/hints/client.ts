@@ -9,6 +9,7 @@ import {
   decodeDropCache,
   decodeFreePages,
   decodeHello,
+  decodeKernelPages,
   decodeWorkingSet,
   encodeFrame,
   encodeRequest,
@@ -17,6 +18,8 @@ import {
   type FreePagesRequest,
   HELPER_PROTOCOL_VERSION,
   type HelperHello,
+  type KernelPagesAnswer,
+  type KernelPagesRequest,
   payloadOf,
   type RequestName,
   requestTypes,
@@ -97,6 +100,14 @@ export class GuestHelper {
     const decode = (payload: Buffer) => decodeWorkingSet(payload, asked, this.#pageCount);
     const timeoutMs = ANSWER_TIMEOUT_MS + request.scans * request.intervalMs;
     return this.#link.ask("workingSet", encodeRequest.workingSet(asked), decode, { timeoutMs, ...options });
+  }
+
+  /** Lists the pages of the guest's kernel. @throws as {@link freePages} */
+  kernelPages(request: KernelPagesRequest, options: AskOptions = {}): Promise<KernelPagesAnswer> {
+    const asked = { ...request, mostRuns: Math.min(request.mostRuns, this.hello.mostRuns) };
+    const decode = (payload: Buffer) => decodeKernelPages(payload, asked, this.#pageCount);
+    const payload = encodeRequest.kernelPages(asked, this.#pageCount);
+    return this.#link.ask("kernelPages", payload, decode, options);
   }
 
   /** Has the guest drop clean page cache, and waits for it so long. @throws as {@link freePages} */

@@ -24,9 +24,15 @@ export function guestPageCount(pieces: readonly GuestMemoryPiece[]): number {
 /**
  * Translates ascending runs of guest pages into runs of pages of RAM blocks: a PC's memory has a hole below 4 GiB that
  * its RAM block doesn't have, and a guest with several nodes has a RAM block for each. Neighbours become one run.
- * @throws GodwitError `GODWIT_HELPER_ANSWER` where a run reaches outside of the pieces: no guest has free pages there
+ * @param outside what to do with a run that reaches outside of the pieces: no guest has free pages there, but its kernel
+ * has words for holes, too
+ * @throws GodwitError `GODWIT_HELPER_ANSWER` where such a run is to be refused
  */
-export function blockRunsOf(runs: Runs, pieces: readonly GuestMemoryPiece[]): BlockRuns[] {
+export function blockRunsOf(
+  runs: Runs,
+  pieces: readonly GuestMemoryPiece[],
+  outside: "refuse" | "pass over" = "refuse",
+): BlockRuns[] {
   const sorted = [...pieces].sort((one, other) => one.firstGuestPage - other.firstGuestPage);
   const byBlock = new Map<string, [number, number][]>();
   let at = 0;
@@ -36,8 +42,11 @@ export function blockRunsOf(runs: Runs, pieces: readonly GuestMemoryPiece[]): Bl
     while (page < end) {
       while (at < sorted.length && sorted[at]!.firstGuestPage + sorted[at]!.pages <= page) at += 1;
       const piece = sorted[at];
-      if (piece === undefined || piece.firstGuestPage > page)
-        throw badAnswer(`guest page ${page} is no memory`);
+      if (piece === undefined || piece.firstGuestPage > page) {
+        if (outside === "refuse") throw badAnswer(`guest page ${page} is no memory`);
+        page = piece === undefined ? end : Math.min(end, piece.firstGuestPage);
+        continue;
+      }
       const stop = Math.min(end, piece.firstGuestPage + piece.pages);
       append(byBlock, piece.block, page - piece.firstGuestPage + piece.firstBlockPage, stop - page);
       page = stop;

@@ -6,6 +6,8 @@ export {
   type FreePagesRequest,
   HELPER_CHANNEL,
   type HelperHello,
+  type KernelPagesAnswer,
+  type KernelPagesRequest,
   MOST_RUNS,
   type WorkingSetAnswer,
   type WorkingSetRequest,

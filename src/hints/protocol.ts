@@ -24,7 +24,7 @@ const ANSWER = 0x8000;
 const ERROR = 0xffff;
 
 /** Requests by their number on the port. */
-export const requestTypes = { hello: 1, freePages: 2, workingSet: 3, dropCache: 4 } as const;
+export const requestTypes = { hello: 1, freePages: 2, workingSet: 3, dropCache: 4, kernelPages: 5 } as const;
 
 /** What can be asked for. */
 export type RequestName = keyof typeof requestTypes;
@@ -47,6 +47,7 @@ export interface HelperHello {
   readonly canReadKpageflags: boolean;
   readonly canScanWorkingSet: boolean;
   readonly canDropCache: boolean;
+  readonly canListKernelPages: boolean;
   /** Runs that it lists at most. */
   readonly mostRuns: number;
 }
@@ -109,6 +110,21 @@ export interface DropCacheAnswer {
   readonly tookMs: number;
 }
 
+/** What to list of the pages that are the guest's kernel's own. */
+export interface KernelPagesRequest {
+  /** Only page tables. */
+  readonly tablesOnly: boolean;
+  readonly mostRuns: number;
+}
+
+/** Pages that are neither free nor a program's nor page cache. */
+export interface KernelPagesAnswer {
+  readonly runs: Runs;
+  /** There are more, at higher addresses. */
+  readonly truncated: boolean;
+  readonly scanMs: number;
+}
+
 /** Payload of a request. */
 export const encodeRequest = {
   hello: (): Buffer => Buffer.alloc(0),
@@ -131,6 +147,13 @@ export const encodeRequest = {
   dropCache({ timeoutMs }: { readonly timeoutMs: number }): Buffer {
     const payload = Buffer.alloc(4);
     payload.writeUInt32LE(timeoutMs, 0);
+    return payload;
+  },
+  kernelPages({ tablesOnly, mostRuns }: KernelPagesRequest, pageCount: number): Buffer {
+    const payload = Buffer.alloc(12);
+    payload.writeUInt32LE(mostRuns, 0);
+    payload.writeUInt32LE(pageCount, 4);
+    payload[8] = tablesOnly ? 1 : 0;
     return payload;
   },
 };
@@ -176,12 +199,14 @@ export function decodeHello(payload: Buffer): HelperHello {
     canReadKpageflags: (able & 2) !== 0,
     canScanWorkingSet: (able & 4) !== 0,
     canDropCache: (able & 8) !== 0,
+    canListKernelPages: (able & 16) !== 0,
     mostRuns: Math.min(mostRuns, MOST_RUNS),
   };
 }
 
 const TRUNCATED_FREE_PAGES = 4;
 const TRUNCATED_WORKING_SET = 1;
+const TRUNCATED_KERNEL_PAGES = 1;
 
 /**
  * @param pageCount guest page numbers are below it
@@ -240,6 +265,17 @@ export function decodeDropCache(payload: Buffer): DropCacheAnswer {
     droppedBytes: Math.max(0, beforeKib - afterKib) * 1024,
     tookMs: millisecondsAt(payload, 24),
   };
+}
+
+/** As {@link decodeFreePages}. */
+export function decodeKernelPages(
+  payload: Buffer,
+  request: KernelPagesRequest,
+  pageCount: number,
+): KernelPagesAnswer {
+  const runs = decodeRuns(payload, 16, 4, request.mostRuns, pageCount);
+  const truncated = (payload.readUInt32LE(0) & TRUNCATED_KERNEL_PAGES) !== 0;
+  return { runs, truncated, scanMs: millisecondsAt(payload, 8) };
 }
 
 function decodeRuns(

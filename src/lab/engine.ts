@@ -12,6 +12,7 @@ export interface EngineMove
     | "liveMs"
     | "setupMs"
     | "downtimeMs"
+    | "downtime"
     | "pages"
     | "freePages"
     | "postcopy"
@@ -54,6 +55,7 @@ export const noFigures = {
   liveMs: null,
   setupMs: null,
   downtimeMs: null,
+  downtime: null,
   switchoverAtMs: null,
   pages: { total: 0, sent: 0, resent: 0, differences: 0, zero: 0, free: 0, faulted: 0 },
   freePages: null,

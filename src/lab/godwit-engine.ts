@@ -105,6 +105,7 @@ export class GodwitEngine implements Engine {
         liveMs,
         setupMs,
         downtimeMs,
+        downtime,
         pages,
         freePages,
         postcopy,
@@ -112,7 +113,7 @@ export class GodwitEngine implements Engine {
         sourceEnded,
       } = report;
       const error = report.error as ErrorRecord | null;
-      const times = { totalMs, liveMs, setupMs, downtimeMs, switchoverAtMs };
+      const times = { totalMs, liveMs, setupMs, downtimeMs, downtime, switchoverAtMs };
       return { outcome, ...times, pages, freePages, postcopy, rounds, sourceEnded, cpu, error };
     } catch (error) {
       if (options.signal?.aborted === true) throw error;

@@ -35,6 +35,8 @@ export const labResultSchema = z.object({
   setupMs: z.number().nullable(),
   /** STOP of the source to RESUME of the destination, by the time stamps of QEMU's events on this one machine. */
   downtimeMs: z.number().nullable(),
+  /** Its parts in order, by the engine's own word; null for qemu. */
+  downtime: reportSchema.shape.downtime.default(null),
   /** The longest silence that the client outside heard around the move; null where there is no client. */
   pauseSeenMs: z.number().nullable(),
   /**

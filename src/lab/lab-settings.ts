@@ -5,6 +5,8 @@ import {
   compressionNames,
   contentSourceNames,
   freePagesNames,
+  type ResumeSetSource,
+  resumeSetFrom,
   strategyNames,
   workingSetNames,
 } from "../migration/settings.ts";
@@ -57,6 +59,8 @@ export interface LabSettings {
   readonly contents: (typeof contentSourceNames)[number];
   readonly freePages: (typeof freePagesNames)[number];
   readonly workingSet: (typeof workingSetNames)[number];
+  /** What leads a guest that resumes early. */
+  readonly resumeSet: readonly ResumeSetSource[];
   /** The guest drops clean page cache first. */
   readonly dropCache: boolean;
   readonly bandwidthBytesPerSecond: number | null;
@@ -100,6 +104,7 @@ const textSchema = z.object({
   contents: z.enum(contentSourceNames).default("auto"),
   freePages: z.enum(freePagesNames).default("auto"),
   workingSet: z.enum(workingSetNames).default("auto"),
+  resumeSet: z.string().default("auto"),
   dropCache: z.boolean().default(false),
   bandwidth: z.string().optional(),
   bubble: z.coerce.number().int().min(1).max(256).optional(),
@@ -160,6 +165,7 @@ export function readLabSettings(text: LabSettingsText): LabSettings {
     contents: data.contents,
     freePages: data.freePages,
     workingSet: data.workingSet,
+    resumeSet: resumeSetFrom(data.resumeSet),
     dropCache: data.dropCache,
     balloon: balloonUse(data.balloon),
     kernelParameters: data.kernelParameters,

@@ -90,6 +90,11 @@ function migrateOptions(command: Command): Command {
     .option("--contents <auto|memory|stream>", "where Godwit takes page contents from", "auto")
     .option("--free-pages <auto|driver|kpageflags|off>", "where Godwit learns the guest's free pages", "auto")
     .option("--working-set <auto|off>", "whether Godwit asks the guest which pages it works with", "auto")
+    .option(
+      "--resume-set <sources>",
+      "auto, none, or learned,kernel,written,working-set,neighbourhood",
+      "auto",
+    )
     .option("--drop-cache", "the guest drops clean page cache first, for Godwit")
     .option("--bandwidth <rate>", "cap below the link's rate")
     .option("--bubble <pages>", "pages that go with one that the guest waits for (default: adapts)")

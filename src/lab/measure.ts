@@ -87,8 +87,10 @@ async function observe({ hosts, engine, probe, signal, onEvent }: Measurement) {
 }
 
 function figuresOf(move: EngineMove) {
-  const { totalMs, liveMs, setupMs, downtimeMs, pages, freePages, postcopy, rounds, sourceEnded, cpu } = move;
-  return { totalMs, liveMs, setupMs, downtimeMs, pages, freePages, postcopy, rounds, sourceEnded, cpu };
+  const { totalMs, liveMs, setupMs, downtimeMs, downtime } = move;
+  const { pages, freePages, postcopy, rounds, sourceEnded, cpu } = move;
+  const times = { totalMs, liveMs, setupMs, downtimeMs, downtime };
+  return { ...times, pages, freePages, postcopy, rounds, sourceEnded, cpu };
 }
 
 function silence(seen: ProbeWindow | null | undefined): number | null {

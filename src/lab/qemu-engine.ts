@@ -197,6 +197,7 @@ export class QemuEngine implements Engine {
         liveMs: Math.max(0, stop.timestampMs - begin - setupMs),
         setupMs,
         downtimeMs: resume.timestampMs - stop.timestampMs,
+        downtime: null,
         switchoverAtMs: stop.timestampMs,
         pages: pagesOf(info),
         freePages: null,

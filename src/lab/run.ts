@@ -165,6 +165,7 @@ async function startEngine(
     contents,
     freePages,
     workingSet,
+    resumeSet,
     dropCache,
     bandwidthBytesPerSecond,
     bubblePages,
@@ -176,7 +177,7 @@ async function startEngine(
     giveUpMs: settings.giveUpMs,
     settings: {
       ...{ strategy: strategy as "pre-copy", downtimeLimitMs, compression, contents },
-      ...{ freePages, workingSet, dropCache },
+      ...{ freePages, workingSet, dropCache, resumeSet: [...resumeSet] },
       ...(bandwidthBytesPerSecond === null ? {} : { bandwidthBytesPerSecond }),
       ...(bubblePages === null ? {} : { bubblePages }),
     },

@@ -1,6 +1,6 @@
 import { z } from "zod";
 import { errorRecordSchema } from "../base/error-record.ts";
-import { migrationSettingsSchema } from "./settings.ts";
+import { migrationSettingsSchema, resumeSetSources } from "./settings.ts";
 
 /**
  * How a migration ended. `paused`: the guest is the destination's and lacks pages that the source keeps. `in-doubt`: the link
@@ -100,12 +100,16 @@ export const reportSchema = z.object({
     .object({
       /** Pages sent between the stop and the resume because the guest will want them at once. */
       resumeSetPages: z.number().int(),
+      /** Of these, by the source that named them first; null in reports that don't tell. */
+      resumeSetBySource: z.record(z.enum(resumeSetSources), z.number().int()).nullable().default(null),
       /** Pages still owed when those were sent; zero pages are not among them. */
       owedPages: z.number().int(),
       /** Requests of the destination's QEMU. */
       faults: z.number().int(),
       /** Pages that went along with one that was asked for. */
       bubblePages: z.number().int(),
+      /** Pages that came unasked. */
+      pushedPages: z.number().int().default(0),
       /** Requests answered within 2^i microseconds and not within 2^(i-1), by i. */
       latencyCounts: z.array(z.number().int()),
       p50Us: z.number(),

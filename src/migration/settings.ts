@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { GodwitError } from "../base/errors.ts";
 import { freePagesNames } from "../qemu/machine-parts.ts";
 
 export { freePagesNames };
@@ -14,6 +15,19 @@ export const contentSourceNames = ["auto", "memory", "stream"] as const;
 
 /** Whether the guest is asked for its working set: `auto` where there is somebody to ask. */
 export const workingSetNames = ["auto", "off"] as const;
+
+/**
+ * What may lead a guest that resumes before all of its pages are there: what it asked for first after earlier moves;
+ * its kernel's own pages and page tables; pages that it wrote to just before it stopped; its programs' working set; and
+ * what lies around all of these.
+ */
+export const resumeSetSources = ["learned", "kernel", "written", "working-set", "neighbourhood"] as const;
+
+/** One of them. */
+export type ResumeSetSource = (typeof resumeSetSources)[number];
+
+/** Those that pay for their bytes; `docs/post-copy.md` has the measurements. */
+export const payingSources: readonly ResumeSetSource[] = resumeSetSources;
 
 /** What an experiment may leave out of the rebuilding of devices, to see that it was needed. */
 export const rebuildPartNames = ["pit", "pic", "ioapic", "uart", "rtc", "nic", "pointers"] as const;
@@ -36,6 +50,8 @@ export const migrationSettingsSchema = z.object({
   dropCache: z.boolean().default(false),
   /** Whether a guest that may resume early is asked which pages it works with, to send these first. */
   workingSet: z.enum(workingSetNames).default("auto"),
+  /** Which pages leave before a guest resumes early. */
+  resumeSet: z.array(z.enum(resumeSetSources)).default([...payingSources]),
   /** Pages that go with one that the guest waits for; absent: it adapts to what pays. */
   bubblePages: z.number().int().min(1).max(256).optional(),
   /** Bulk connections, each with its own thread per side; two fill a 1 Gbit/s link on two cores. */
@@ -49,3 +65,20 @@ export type MigrationSettingsInput = z.input<typeof migrationSettingsSchema>;
 
 /** Settings with every default filled in. */
 export type MigrationSettings = z.output<typeof migrationSettingsSchema>;
+
+/**
+ * Reads `auto`, `none`, or names of sources with commas between them.
+ * @throws GodwitError `GODWIT_USAGE` for anything else
+ */
+export function resumeSetFrom(text: string): ResumeSetSource[] {
+  if (text === "auto") return [...payingSources];
+  if (text === "none") return [];
+  return text.split(",").map((name) => {
+    const known = resumeSetSources.find((source) => source === name);
+    if (known !== undefined) return known;
+    throw new GodwitError("GODWIT_USAGE", `"${name}" is no source of the resume set`, {
+      side: "local",
+      advice: `write auto, none, or names with commas between them: ${resumeSetSources.join(", ")}`,
+    });
+  });
+}

@@ -20,7 +20,7 @@ export function helloPayload(change: (payload: Buffer) => void = () => {}): Buff
   const payload = Buffer.alloc(16);
   payload.writeUInt16LE(1, 0);
   payload.writeUInt16LE(1, 2);
-  payload.writeUInt32LE(15, 4);
+  payload.writeUInt32LE(31, 4);
   payload.writeUInt32LE(1 << 20, 8);
   payload.writeUInt32LE(4096, 12);
   change(payload);

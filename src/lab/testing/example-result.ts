@@ -12,6 +12,7 @@ export function exampleResult(changes: Partial<LabResult> = {}): LabResult {
     liveMs: 4500,
     setupMs: 400,
     downtimeMs: 100,
+    downtime: null,
     pauseSeenMs: 130,
     switchoverPauseSeenMs: 130,
     bytesOnWire: 1_000_000,

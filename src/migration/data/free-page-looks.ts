@@ -49,6 +49,8 @@ export interface HintsInput {
   readonly freePages: FirstLook | null;
   /** Whether to look which pages the guest works with. */
   readonly workingSet: boolean;
+  /** Whether to ask which pages are its kernel's. */
+  readonly kernelPages: boolean;
 }
 
 /** One look, for the report. Times in milliseconds. */

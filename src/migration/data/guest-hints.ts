@@ -2,6 +2,7 @@ import { GuestHelper, guestPageCount } from "../../hints/index.ts";
 import type { PageBitmap } from "../../pages/index.ts";
 import type { Ledger } from "../ledger.ts";
 import { FreePageLooks, type HintsInput, type LookEffects, type LookMoment } from "./free-page-looks.ts";
+import { type KernelPagesBlock, KernelPagesLook } from "./kernel-pages.ts";
 import type { WorkingSetReport } from "./source-protocol.ts";
 import { type WorkingSetBlock, WorkingSetLooks } from "./working-set.ts";
 import { lackingOf, worthOf } from "./working-set-worth.ts";
@@ -14,14 +15,16 @@ export class GuestHints {
   readonly #helper: Promise<GuestHelper>;
   readonly #looks: FreePageLooks | null;
   readonly #workingSet: WorkingSetLooks | null;
+  readonly #kernelPages: KernelPagesLook | null;
   #lacking: readonly PageBitmap[] | null = null;
 
-  constructor({ path, pieces, freePages, workingSet }: HintsInput, effects: LookEffects) {
+  constructor({ path, pieces, freePages, workingSet, kernelPages }: HintsInput, effects: LookEffects) {
     this.#helper = GuestHelper.connect(path, guestPageCount(pieces), { timeoutMs: CONNECT_TIMEOUT_MS });
     // Those who ask it hear why it isn't there.
     this.#helper.catch(() => {});
     const first = freePages;
     this.#looks = first === null ? null : new FreePageLooks(this.#helper, { first, pieces }, effects);
+    this.#kernelPages = kernelPages ? new KernelPagesLook(this.#helper, pieces) : null;
     this.#workingSet = workingSet ? new WorkingSetLooks(this.#helper, pieces) : null;
   }
 
@@ -39,6 +42,7 @@ export class GuestHints {
   end(): void {
     this.#looks?.end();
     this.#workingSet?.end();
+    this.#kernelPages?.end();
     this.#helper.then(
       (helper) => helper.close(),
       () => {},
@@ -48,6 +52,11 @@ export class GuestHints {
   /** Which pages the guest works with; null where it did not say. */
   get workingSet(): readonly WorkingSetBlock[] | null {
     return this.#workingSet?.set ?? null;
+  }
+
+  /** Which pages are its kernel's; null where it did not say. */
+  get kernelPages(): readonly KernelPagesBlock[] | null {
+    return this.#kernelPages?.pages ?? null;
   }
 
   /** The resume set is chosen: what of the working set the destination lacks then is what it is measured by. */

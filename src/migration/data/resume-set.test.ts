@@ -1,11 +1,13 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { type PageBitmap, runsOf } from "../../pages/index.ts";
+import { PageBitmap, runsOf } from "../../pages/index.ts";
 import { Ledger } from "../ledger.ts";
+import { type ResumeSetSource, resumeSetSources } from "../settings.ts";
 import { discardsOf, resumeSetOf } from "./resume-set.ts";
 
 const PAGES = 20_000;
 const always = () => true;
+const only = (learned: Uint32Array) => ({ learned, kernel: null, workingSet: null });
 
 function ledgerOf(): Ledger {
   return Ledger.create([
@@ -22,7 +24,9 @@ test("the resume set is what was asked for after earlier moves, as far as it is 
   const ledger = ledgerOf();
   for (const page of [3, 4, 7]) ledger.blocks[0]!.owed.set(page);
   ledger.blocks[1]!.owed.set(99);
-  const { bitmaps, pages } = resumeSetOf(ledger, Uint32Array.of(1, 99, 0, 7, 0, 5, 0, 3), always);
+  const { bitmaps, pages } = resumeSetOf(ledger, only(Uint32Array.of(1, 99, 0, 7, 0, 5, 0, 3)), always, [
+    "learned",
+  ]);
   assert.equal(pages, 3);
   assert.deepEqual(bitmaps.map(pagesOf), [[3, 7], [99]]);
   assert.equal(ledger.owedPages(), 4);
@@ -31,7 +35,7 @@ test("the resume set is what was asked for after earlier moves, as far as it is 
 test("a zero page of the resume set is owed, since the guest would wait for it too", () => {
   const ledger = ledgerOf();
   ledger.blocks[0]!.zero.setRange(0, 10);
-  const { bitmaps, pages } = resumeSetOf(ledger, Uint32Array.of(0, 4), always);
+  const { bitmaps, pages } = resumeSetOf(ledger, only(Uint32Array.of(0, 4)), always, ["learned"]);
   assert.equal(pages, 1);
   assert.deepEqual(pagesOf(bitmaps[0]), [4]);
   assert.equal(ledger.owedPages(), 1);
@@ -42,7 +46,7 @@ test("a list of another machine, a torn one and one with repetitions do no harm"
   const ledger = ledgerOf();
   ledger.blocks[0]!.owed.setRange(0, PAGES);
   const learned = Uint32Array.of(2, 0, 0xffff_ffff, 1, 0, PAGES, 0, 0xffff_ffff, 1, 100, 0, 5, 0, 5, 0);
-  const { bitmaps, pages } = resumeSetOf(ledger, learned, always);
+  const { bitmaps, pages } = resumeSetOf(ledger, only(learned), always, ["learned"]);
   assert.equal(pages, 1);
   assert.deepEqual(bitmaps.map(pagesOf), [[5], []]);
 });
@@ -51,7 +55,9 @@ test("a RAM block that can't be read has no part in the resume set, and its zero
   const ledger = ledgerOf();
   ledger.blocks[0]!.zero.set(1);
   ledger.blocks[1]!.owed.set(1);
-  const { bitmaps, pages } = resumeSetOf(ledger, Uint32Array.of(0, 1, 1, 1), (block) => block === 1);
+  const { bitmaps, pages } = resumeSetOf(ledger, only(Uint32Array.of(0, 1, 1, 1)), (block) => block === 1, [
+    "learned",
+  ]);
   assert.equal(pages, 1);
   assert.deepEqual(bitmaps.map(pagesOf), [[], [1]]);
   assert.equal(ledger.zeroPages(), 1);
@@ -61,10 +67,72 @@ test("the resume set is 4096 pages at most, those that were asked for first", ()
   const ledger = ledgerOf();
   ledger.blocks[0]!.owed.setRange(0, PAGES);
   const learned = Uint32Array.from(Array.from({ length: 5000 }, (_, index) => [0, 9000 - index]).flat());
-  const { bitmaps, pages } = resumeSetOf(ledger, learned, always);
+  const { bitmaps, pages } = resumeSetOf(ledger, only(learned), always, ["learned"]);
   assert.equal(pages, 4096);
   assert.equal(bitmaps[0]!.count(), 4096);
   assert.ok(bitmaps[0]!.has(9000) && bitmaps[0]!.has(9000 - 4095) && !bitmaps[0]!.has(9000 - 4096));
+});
+
+/** A ledger of which pages 0 to 99 are owed, with a page for each source and one that two of them name. */
+function scene() {
+  const ledger = ledgerOf();
+  const ram = ledger.blocks[0]!;
+  ram.owed.setRange(0, 100);
+  ram.frequent.set(20);
+  ram.recent.setRange(20, 22);
+  const set = (...pages: number[]) => {
+    const bitmap = new PageBitmap(PAGES);
+    for (const page of pages) bitmap.set(page);
+    return bitmap;
+  };
+  const kernel = [{ name: "ram", tables: set(30), all: set(30, 31, 200) }];
+  const workingSet = [{ name: "ram", touched: set(40, 41, 31), steady: set(40) }];
+  return { ledger, hints: { learned: Uint32Array.of(0, 10, 0, 20), kernel, workingSet } };
+}
+
+const alone: Readonly<Record<ResumeSetSource, readonly number[]>> = {
+  learned: [10, 20],
+  kernel: [30, 31],
+  written: [20, 21],
+  "working-set": [31, 40, 41],
+  neighbourhood: [],
+};
+
+for (const source of resumeSetSources) {
+  test(`of the sources of the resume set ${source} can be had alone`, () => {
+    const { ledger, hints } = scene();
+    const { bitmaps, pages, bySource } = resumeSetOf(ledger, hints, always, [source]);
+    assert.deepEqual(pagesOf(bitmaps[0]), alone[source]);
+    assert.equal(pages, alone[source].length);
+    assert.equal(bySource[source], pages);
+  });
+}
+
+test("no source, no resume set", () => {
+  const { ledger, hints } = scene();
+  assert.equal(resumeSetOf(ledger, hints, always, []).pages, 0);
+});
+
+test("of all sources together each page counts for the first that names it, and owed neighbours come along", () => {
+  const { ledger, hints } = scene();
+  const { bitmaps, pages, bySource } = resumeSetOf(ledger, hints, always);
+  const named = { learned: 2, kernel: 2, written: 1, "working-set": 2 };
+  // 6 to 14, 16 to 25, 26 to 35, 36 to 45: page 15 alone is too far from all.
+  assert.deepEqual(bySource, { ...named, neighbourhood: 39 - 7 });
+  assert.equal(pages, 39);
+  assert.ok(!bitmaps[0]!.has(15) && !bitmaps[0]!.has(46) && !bitmaps[0]!.has(200));
+});
+
+test("the kernel's pages are bounded, page tables first", () => {
+  const ledger = ledgerOf();
+  ledger.blocks[0]!.owed.setRange(0, PAGES);
+  const [tables, all] = [new PageBitmap(PAGES), new PageBitmap(PAGES)];
+  tables.setRange(19_000, 19_010);
+  all.setRange(0, PAGES);
+  const hints = { learned: new Uint32Array(), kernel: [{ name: "ram", tables, all }], workingSet: null };
+  const { bitmaps, pages } = resumeSetOf(ledger, hints, always, ["kernel"]);
+  assert.equal(pages, 2048);
+  assert.equal(bitmaps[0]!.countRange(19_000, 19_010), 10);
 });
 
 test("only what was sent and is owed again is discarded, block by block", () => {

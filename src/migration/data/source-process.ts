@@ -13,7 +13,7 @@ import type { FeedInput, FeedNotice } from "./feed-thread.ts";
 import type { HintsInput } from "./free-page-looks.ts";
 import { GuestHints } from "./guest-hints.ts";
 import { answerQemu } from "./qemu-answers.ts";
-import { discardsOf, resumeSetOf } from "./resume-set.ts";
+import { discardsOf, type ResumeSet, resumeSetOf } from "./resume-set.ts";
 import { SendWindow } from "./send-window.ts";
 import type { SenderInput, SenderNotice, SenderTask } from "./sender-thread.ts";
 import type {
@@ -72,8 +72,8 @@ class SourceProcess {
   #dealing: Dealing = "all";
   #set = 0;
   #push: Push | null = null;
-  #learned: Uint32Array | null = null;
-  #resumeSetPages = 0;
+  #wantedSet: Extract<SourceCommand, { type: "resume-set" }> | null = null;
+  #resumeSet: ResumeSet | null = null;
   #fault: { worker: Worker; bytesOnWire: number; totals: ConnectionTotals | null } | null = null;
   #blocks: readonly HeadBlock[] = [];
   #late = false;
@@ -122,7 +122,7 @@ class SourceProcess {
       this.#dealing = "all";
       this.#pump();
     } else if (command.type === "resume-set") {
-      this.#learned = command.learned;
+      this.#wantedSet = command;
       this.#pump();
     } else if (command.type === "push") this.#startPush();
     else if (command.type === "set-bandwidth") this.#pacer.setRate(command.bytesPerSecond);
@@ -223,14 +223,14 @@ class SourceProcess {
   }
 
   /** The guest stands and everything is listed: what goes before it may resume. */
-  #chooseResumeSet(learned: Uint32Array): void {
+  #chooseResumeSet({ learned, sources }: Extract<SourceCommand, { type: "resume-set" }>): void {
     this.#hints?.end();
     const readable = (block: number) =>
       this.#start.memory.some((source) => source.block === this.#blocks[block]!.name);
-    const workingSet = this.#hints?.workingSet ?? null;
-    const { bitmaps, pages } = resumeSetOf(this.#ledger!, learned, readable, workingSet);
+    const { workingSet = null, kernelPages: kernel = null } = this.#hints ?? {};
+    this.#resumeSet = resumeSetOf(this.#ledger!, { learned, kernel, workingSet }, readable, sources);
+    const { bitmaps } = this.#resumeSet;
     this.#hints?.resumesWith(this.#ledger!, bitmaps);
-    this.#resumeSetPages = pages;
     this.#scheduler!.restrictTo(bitmaps);
     this.#dealing = "resume-set";
   }
@@ -310,7 +310,8 @@ class SourceProcess {
     }
     const discards = discardsOf(this.#ledger!);
     const owedPages = this.#ledger!.owedPages();
-    tell({ type: "resume-set-complete", totals, discards, owedPages, resumeSetPages: this.#resumeSetPages });
+    const { pages: resumeSetPages, bySource } = this.#resumeSet!;
+    tell({ type: "resume-set-complete", totals, discards, owedPages, resumeSetPages, bySource });
     for (const sender of this.#senders) sender.totals = null;
     this.#set = 1;
     this.#closing = false;
@@ -338,8 +339,8 @@ class SourceProcess {
   #pump(): void {
     const scheduler = this.#scheduler;
     if (scheduler === null || this.#connected < this.#connections || this.#closing) return;
-    if (this.#feedEnded && this.#dealing === "nothing" && this.#set === 0 && this.#learned !== null) {
-      this.#chooseResumeSet(this.#learned);
+    if (this.#feedEnded && this.#dealing === "nothing" && this.#set === 0 && this.#wantedSet !== null) {
+      this.#chooseResumeSet(this.#wantedSet);
     }
     this.#starving = false;
     for (let connection = 0; connection < this.#senders.length; connection++) {

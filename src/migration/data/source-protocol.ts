@@ -3,6 +3,7 @@ import type { MemorySource } from "../../qemu/memory-source.ts";
 import type { CompressionMode } from "../../wire/bulk/choice.ts";
 import type { Credentials } from "../../wire/index.ts";
 import type { PageOrder } from "../scheduler.ts";
+import type { ResumeSetSource } from "../settings.ts";
 import type { FreePageLook, HintsInput } from "./free-page-looks.ts";
 import type { WorkingSetFigures } from "./working-set.ts";
 import type { WorkingSetWorth } from "./working-set-worth.ts";
@@ -50,8 +51,12 @@ export type SourceCommand =
   | { readonly type: "hold-pages" }
   /** What is owed leaves again. */
   | { readonly type: "deal-pages" }
-  /** Pages that earlier moves of this guest asked for first, as pairs of RAM block and page: the resume set. */
-  | { readonly type: "resume-set"; readonly learned: Uint32Array }
+  /** What the resume set is made of; `learned`: what the guest asked for first before, pairs of RAM block and page. */
+  | {
+      readonly type: "resume-set";
+      readonly learned: Uint32Array;
+      readonly sources: readonly ResumeSetSource[];
+    }
   /** The destination takes pages in any order now: what is owed goes unasked, around faults first. */
   | { readonly type: "push" }
   | { readonly type: "set-bandwidth"; readonly bytesPerSecond: number | null };
@@ -77,6 +82,8 @@ export type SourceNotice =
       readonly discards: readonly { readonly block: number; readonly runs: Uint32Array }[];
       readonly owedPages: number;
       readonly resumeSetPages: number;
+      /** Of these, by the source that named them first. */
+      readonly bySource: Readonly<Record<ResumeSetSource, number>>;
     }
   /** Nothing is owed any more, in place of `pages-complete`; the connection for faults comes last. */
   | {

@@ -86,11 +86,13 @@ function scene(touched: readonly number[], steady: readonly number[]) {
 }
 
 const all = () => true;
+const three = ["learned", "written", "working-set"] as const;
+const nothing = { learned: new Uint32Array(), kernel: null };
 
 test("the working set is part of the resume set, what is always touched first, within its bound", () => {
   const many = Array.from({ length: 2000 }, (_, index) => index);
   const { ledger, set } = scene(many, [1500, 1501]);
-  const { bitmaps, pages } = resumeSetOf(ledger, new Uint32Array(), all, set);
+  const { bitmaps, pages } = resumeSetOf(ledger, { ...nothing, workingSet: set }, all, three);
   assert.equal(pages, 1024);
   assert.ok(bitmaps[0]!.has(1500) && bitmaps[0]!.has(1501) && bitmaps[0]!.has(0));
   assert.ok(!bitmaps[0]!.has(1499));
@@ -100,7 +102,12 @@ test("learned pages and those written often come before the working set, and non
   const { ledger, set } = scene([5, 6, 7, 3500], [5]);
   ledger.blocks[0]!.frequent.set(6);
   ledger.blocks[0]!.owed.clear(7);
-  const { bitmaps, pages } = resumeSetOf(ledger, Uint32Array.of(0, 5, 1, 3), all, set);
+  const { bitmaps, pages } = resumeSetOf(
+    ledger,
+    { ...nothing, learned: Uint32Array.of(0, 5, 1, 3), workingSet: set },
+    all,
+    three,
+  );
   assert.equal(pages, 3);
   assert.deepEqual(bitmaps.map(pagesOf), [[5, 6], [3]]);
 });

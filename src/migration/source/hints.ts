@@ -26,17 +26,24 @@ const PAGE_BYTES = 4096;
 export async function surveyHints(run: SourceRun, signal: AbortSignal): Promise<HintsInput | null> {
   const { machine, settings } = run.options;
   const wanted = settings.freePages ?? machine.machine.freePages;
-  const workingSet = settings.workingSet === "auto" && run.strategy.postcopy;
+  const { postcopy } = run.strategy;
+  const workingSet = settings.workingSet === "auto" && postcopy;
+  const kernelPages = settings.resumeSet.includes("kernel") && postcopy;
   if (!machine.machine.channels.some(({ name }) => name === HELPER_CHANNEL)) return null;
-  if ((wanted === "off" && !workingSet) || settings.contents === "stream" || run.guestWasPaused) return null;
+  if (
+    (wanted === "off" && !workingSet && !kernelPages) ||
+    settings.contents === "stream" ||
+    run.guestWasPaused
+  )
+    return null;
   try {
     const pieces = await piecesOf(run, signal);
     const path = machine.channelPath(HELPER_CHANNEL);
     using helper = await GuestHelper.connect(path, guestPageCount(pieces), { signal });
-    if (wanted === "off") return { path, pieces, freePages: null, workingSet };
+    if (wanted === "off") return { path, pieces, freePages: null, workingSet, kernelPages };
     const source = wanted === "auto" ? "any" : wanted;
     const freePages = await firstLook(run, helper, pieces, source, signal);
-    return { path, pieces, freePages, workingSet };
+    return { path, pieces, freePages, workingSet, kernelPages };
   } catch (thrown) {
     run.signal.throwIfAborted();
     const error = signal.aborted
@@ -48,10 +55,13 @@ export async function surveyHints(run: SourceRun, signal: AbortSignal): Promise<
   }
 }
 
-/** What of it a strategy can use: a working set is for those that resume early. Null when nothing. */
+/** What of it a strategy can use: all but free pages is for those that resume early. Null when nothing. */
 export function hintsFor(hints: HintsInput, strategy: Strategy): HintsInput | null {
   const workingSet = hints.workingSet && strategy.postcopy;
-  return hints.freePages === null && !workingSet ? null : { ...hints, workingSet };
+  const kernelPages = hints.kernelPages && strategy.postcopy;
+  return hints.freePages === null && !workingSet && !kernelPages
+    ? null
+    : { ...hints, workingSet, kernelPages };
 }
 
 async function piecesOf(run: SourceRun, signal: AbortSignal): Promise<GuestMemoryPiece[]> {

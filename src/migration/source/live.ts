@@ -20,9 +20,11 @@ const READING_BYTES_PER_SECOND = 1e9;
 
 const noPostcopy = {
   resumeSetPages: 0,
+  resumeSetBySource: null,
   owedPages: 0,
   faults: 0,
   bubblePages: 0,
+  pushedPages: 0,
   latencyCounts: [],
   p50Us: 0,
   p99Us: 0,
@@ -116,7 +118,7 @@ export async function live(run: SourceRun): Promise<void> {
 async function stopForPostcopy(run: SourceRun, stopped: AbortSignal): Promise<void> {
   run.postcopy = { ...noPostcopy };
   run.carrier.send({ type: "hold-pages" });
-  run.carrier.send({ type: "resume-set", learned: run.learned });
+  run.carrier.send({ type: "resume-set", learned: run.learned, sources: run.options.settings.resumeSet });
   // A guest that stands still can't tell its free pages, and those of a first pass are told when it is over.
   if (run.hints !== null && run.hints.freePages !== null) {
     await run.carrier.looksSettled(AbortSignal.any([run.signal, stopped])).catch(() => {});

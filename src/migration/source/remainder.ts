@@ -40,6 +40,8 @@ export async function remainder(run: SourceRun): Promise<void> {
       p99Us,
       stalledMs,
       bubblePages,
+      // The connection for faults is the last one; what it carried was asked for, or lay around that.
+      pushedPages: totals.slice(0, -1).reduce((sum, { pages }) => sum + pages, 0) - run.pagesBeforeResume,
       workingSet,
     };
     run.requests = learned;

@@ -48,6 +48,8 @@ export class SourceRun {
   requests: readonly number[] = [];
   /** What the report says of post-copy; null while, and if, the guest resumes only with all of its pages. */
   postcopy: PostcopyFigures | null = null;
+  /** Pages that went over the bulk connections until the resume set was complete. */
+  pagesBeforeResume = 0;
   /** What is read out of opaque devices when the guest stands; null without any. */
   opaqueCaptured: Promise<Uint8Array> | null = null;
   /** What the report says of them. */

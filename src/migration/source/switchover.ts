@@ -75,8 +75,9 @@ async function sendResumeSet(run: SourceRun): Promise<void> {
     await link.send({ type: "pages-complete", migrationId, connections: complete });
     return;
   }
-  const { totals, discards, owedPages, resumeSetPages } = set;
-  run.postcopy = { ...run.postcopy!, owedPages, resumeSetPages };
+  const { totals, discards, owedPages, resumeSetPages, bySource } = set;
+  run.postcopy = { ...run.postcopy!, owedPages, resumeSetPages, resumeSetBySource: bySource };
+  run.pagesBeforeResume = totals.reduce((sum, { pages }) => sum + pages, 0);
   for (const { block, runs } of discards) {
     const bytes = new Uint8Array(runs.buffer, runs.byteOffset, runs.byteLength);
     for (let start = 0; start < bytes.length; start += CHUNK_BYTES) {

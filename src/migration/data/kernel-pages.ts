@@ -1,0 +1,73 @@
+import {
+  blockRunsOf,
+  type GuestHelper,
+  type GuestMemoryPiece,
+  type KernelPagesAnswer,
+} from "../../hints/index.ts";
+import { PageBitmap } from "../../pages/index.ts";
+
+/** Ranges that are listed at most, 1 MiB: a kernel's pages are scattered between those of programs. */
+const MOST_RUNS = 131_072;
+
+/** The pages of one RAM block that are the guest's kernel's own. */
+export interface KernelPagesBlock {
+  readonly name: string;
+  /** Page tables: few, and read at every step of the guest whose translation is not at hand. */
+  readonly tables: PageBitmap;
+  /** These and all others: text, data, stacks, slabs. */
+  readonly all: PageBitmap;
+}
+
+/**
+ * Asks a guest once which pages are its kernel's own: accessed bits don't tell, since a kernel maps itself by huge
+ * pages. They change slowly, and a list takes the guest as long as many looks at its working set. Whatever goes wrong
+ * leaves what was said until then.
+ */
+export class KernelPagesLook {
+  readonly #pieces: readonly GuestMemoryPiece[];
+  readonly #blocks: readonly KernelPagesBlock[];
+  readonly #stop = new AbortController();
+  /** Resolves when no more will be said. */
+  readonly done: Promise<void>;
+  #said = false;
+
+  constructor(helper: Promise<GuestHelper>, pieces: readonly GuestMemoryPiece[]) {
+    this.#pieces = pieces;
+    const ends = new Map<string, number>();
+    for (const { block, firstBlockPage, pages } of pieces) {
+      ends.set(block, Math.max(ends.get(block) ?? 0, firstBlockPage + pages));
+    }
+    this.#blocks = [...ends].map(([name, pages]) => {
+      return { name, tables: new PageBitmap(pages), all: new PageBitmap(pages) };
+    });
+    this.done = helper.then((connected) => this.#ask(connected)).catch(() => {});
+  }
+
+  /** What was said; null when nothing was. */
+  get pages(): readonly KernelPagesBlock[] | null {
+    return this.#said ? this.#blocks : null;
+  }
+
+  /** The guest has stopped, or will: an answer that has not come is of no use. */
+  end(): void {
+    this.#stop.abort();
+  }
+
+  async #ask(helper: GuestHelper): Promise<void> {
+    if (!helper.hello.canListKernelPages) return;
+    const { signal } = this.#stop;
+    for (const tablesOnly of [true, false]) {
+      const answer = await helper.kernelPages({ tablesOnly, mostRuns: MOST_RUNS }, { signal });
+      this.take(answer, tablesOnly ? "tables" : "all");
+    }
+  }
+
+  /** Adds an answer. */
+  take({ runs }: KernelPagesAnswer, kind: "tables" | "all"): void {
+    for (const { block, runs: own } of blockRunsOf(runs, this.#pieces, "pass over")) {
+      const pages = this.#blocks.find(({ name }) => name === block)![kind];
+      for (let run = 0; run < own.length; run += 2) pages.setRange(own[run]!, own[run]! + own[run + 1]!);
+    }
+    this.#said = true;
+  }
+}
