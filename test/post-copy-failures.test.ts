@@ -5,8 +5,8 @@ import { qemuVersions } from "../src/lab/toolchain.ts";
 import type { MigrationSettingsInput } from "../src/migration/settings.ts";
 import type { RunningMachine } from "../src/qemu/running-machine.ts";
 import { at, busyPair } from "./support/busy-pair.ts";
-import { assertWhole, BUSY, guestMachine, loadGuest } from "./support/guest.ts";
-import { Pair } from "./support/pair.ts";
+import { assertWhole } from "./support/guest.ts";
+import type { Pair } from "./support/pair.ts";
 
 /** The far end of the simulated link: an address of the loopback device that nobody else uses. */
 const SIMULATED = "127.83.71.3";
@@ -100,24 +100,4 @@ test("a link cut in the remainder pauses the guest at the destination, and both 
   assert.equal(outcome, "running");
   assert.ok(error !== null);
   assert.ok(arrived?.runs, "the destination's QEMU waits");
-});
-
-test("a guest with two memory blocks, one of them shared, moves by hybrid", async () => {
-  await using pair = await Pair.open(newest!);
-  const numa = [
-    ...["-object", "memory-backend-memfd,id=m0,size=131072K,share=on"],
-    ...["-object", "memory-backend-ram,id=m1,size=131080K"],
-    ...["-numa", "node,memdev=m0,cpus=0", "-numa", "node,memdev=m1,cpus=1"],
-  ];
-  let machine = await pair.start(pair.a, guestMachine(`vcpus: 2\nextraArguments: ${JSON.stringify(numa)}`));
-  await loadGuest(machine, BUSY);
-  for (const strategy of ["hybrid", "post-copy"] as const) {
-    const [from, to] = strategy === "hybrid" ? [pair.a, pair.b] : [pair.b, pair.a];
-    const result = to.nextResult();
-    const report = await pair.migration(machine, from, to, { strategy }).run();
-    assert.equal(report.outcome, "completed", JSON.stringify(report.error));
-    assert.ok(report.postcopy !== null);
-    machine = (await result).machine!;
-    await assertWhole(machine);
-  }
 });

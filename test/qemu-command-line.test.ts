@@ -58,7 +58,11 @@ for (const [from, to, type] of pairs()) {
     await using workshop = new Workshop(from);
     const machine = everything(workshop.folder, type);
     const source = await workshop.start(machine);
-    const there = { ...machine, machine: source.machineType, memoryBackend: { kind: "memfd" } as const };
+    const there = {
+      ...machine,
+      machine: source.machineType,
+      memoryBackend: { kind: "memfd", hugePages: false } as const,
+    };
     const destination = await workshop.start(there, {
       stateFolder: workshop.state("there"),
       qemu: qemuBuild(to).binary,

@@ -9,6 +9,8 @@ import type { Offer } from "../wire/messages/offer.ts";
 export interface MachineDescription {
   readonly name: string;
   readonly memoryBytes: number;
+  /** Its memory comes out of what the host reserved as huge pages, not out of what it has available; default: no. */
+  readonly hugePages?: boolean;
   readonly vcpus: number;
   /** The accelerator asked for: `kvm`, `tcg` … */
   readonly accelerator: string;

@@ -1,6 +1,7 @@
 import { captureOnce, MonitorKeeper } from "../metal/index.ts";
 import { adoptMachine } from "../qemu/adopt.ts";
 import type { Machine } from "../qemu/machine.ts";
+import { hasHugePages } from "../qemu/machine-checks.ts";
 import { parseMachineFile } from "../qemu/machine-file.ts";
 import { machineWarnings } from "../qemu/machine-warnings.ts";
 import type { QmpEvent } from "../qemu/qmp-events.ts";
@@ -16,7 +17,8 @@ const STATUS_TIMEOUT_MS = 5000;
 export function describeMachine(machine: Machine, version?: QemuVersion): MachineDescription {
   const { name, memoryBytes, vcpus, accelerator } = machine;
   const warnings = machineWarnings(machine, version).map(({ message, advice }) => `${message}: ${advice}`);
-  return { name, memoryBytes, vcpus, accelerator, warnings };
+  const hugePages = hasHugePages(machine);
+  return { name, memoryBytes, ...(hugePages ? { hugePages } : {}), vcpus, accelerator, warnings };
 }
 
 /** The driver of real QEMUs. `qemu` names another binary than the system's own. */

@@ -128,7 +128,7 @@ export class Reception<Native> {
     await registry.beginIncoming(description, offer.migrationId);
   }
 
-  #checkResources({ name, memoryBytes }: MachineDescription): void {
+  #checkResources({ name, memoryBytes, hugePages = false }: MachineDescription): void {
     const { registry, stateFolder } = this.#options;
     const resources = this.#options.resources ?? {
       memoryBytes: availableMemoryBytes,
@@ -136,7 +136,7 @@ export class Reception<Native> {
     };
     // What other VMs on their way here were promised may not be in use yet.
     const free = resources.memoryBytes() - registry.memoryPromisedBytes();
-    const wanted = memoryBytes + MEMORY_MARGIN_BYTES;
+    const wanted = (hugePages ? 0 : memoryBytes) + MEMORY_MARGIN_BYTES;
     if (free < wanted) {
       throw new GodwitError(
         "GODWIT_NO_MEMORY",

@@ -114,7 +114,8 @@ export class MachineRegistry<Native> {
   memoryPromisedBytes(): number {
     let bytes = 0;
     for (const entry of this.#entries.values()) {
-      if (entry.state === "incoming") bytes += entry.description.memoryBytes;
+      const { memoryBytes, hugePages = false } = entry.description;
+      if (entry.state === "incoming" && !hugePages) bytes += memoryBytes;
     }
     return bytes;
   }

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { payingSources } from "../migration/settings.ts";
 import { readLabSettings } from "./lab-settings.ts";
 import { oddMemoryBytes } from "./odd-memory.ts";
 
@@ -35,6 +36,21 @@ test("what is held is whole pages, whatever the share", () => {
 
 test("an unlimited link has no rate", () => {
   assert.equal(readLabSettings({ link: "unlimited" }).linkBytesPerSecond, null);
+});
+
+test("the resume set is all that pays, nothing, or what is named", () => {
+  assert.deepEqual(readLabSettings({}).resumeSet, payingSources);
+  assert.deepEqual(readLabSettings({ resumeSet: "auto" }).resumeSet, payingSources);
+  assert.deepEqual(readLabSettings({ resumeSet: "none" }).resumeSet, []);
+  assert.deepEqual(readLabSettings({ resumeSet: "kernel,learned" }).resumeSet, ["kernel", "learned"]);
+  for (const resumeSet of ["", "kernel,", "all", "none,kernel"]) {
+    assert.throws(() => readLabSettings({ resumeSet }), { code: "GODWIT_USAGE" });
+  }
+});
+
+test("a guest of huge pages has its memory exactly", () => {
+  assert.equal(readLabSettings({ memoryBackend: "huge-pages" }).exactMemory, true);
+  assert.equal(readLabSettings({ memoryBackend: "memfd" }).exactMemory, false);
 });
 
 test("nonsense is refused, and the message names the option", () => {

@@ -24,6 +24,9 @@ export const engineNames = ["godwit", "qemu"] as const;
 /** What the guest's memory holds besides the held part: never touched, or used and given back before. */
 export const freeMemoryNames = ["used", "untouched"] as const;
 
+/** What the guest's memory is made of: QEMU's own, an anonymous file of small pages, or one of huge pages. */
+export const memoryBackendNames = ["private", "memfd", "huge-pages"] as const;
+
 /** How much of a page changes when the guest dirties it. */
 export const rewriteNames = ["stamps", "pages"] as const;
 
@@ -35,6 +38,7 @@ export interface LabSettings {
   readonly memoryBytes: number;
   /** Take the size as it is: for QEMUs that don't lose pages under TCG (10 and later). */
   readonly exactMemory: boolean;
+  readonly memoryBackend: (typeof memoryBackendNames)[number];
   readonly vcpus: number;
   readonly holdBytes: number;
   readonly content: "random" | "text";
@@ -85,6 +89,7 @@ const textSchema = z.object({
   strategy: z.enum(strategyNames).optional(),
   memory: z.string().default("1GiB"),
   exactMemory: z.boolean().default(false),
+  memoryBackend: z.enum(memoryBackendNames).default("private"),
   vcpus: z.coerce.number().int().min(1).max(16).default(1),
   hold: z.string().default("50%"),
   content: z.enum(["random", "text"]).default("text"),
@@ -146,7 +151,9 @@ export function readLabSettings(text: LabSettingsText): LabSettings {
     engine: data.engine,
     strategy: data.strategy ?? "pre-copy",
     memoryBytes,
-    exactMemory: data.exactMemory,
+    // Huge pages make up no other sizes.
+    exactMemory: data.exactMemory || data.memoryBackend === "huge-pages",
+    memoryBackend: data.memoryBackend,
     vcpus: data.vcpus,
     holdBytes: share(data.hold, memoryBytes),
     content: data.content,

@@ -66,6 +66,7 @@ function migrateOptions(command: Command): Command {
     )
     .option("--memory <size>", "the guest's memory; 8 KiB more where QEMU under TCG needs it", "1GiB")
     .option("--exact-memory", "no 8 KiB more: only for QEMU 10 and later")
+    .option("--memory-backend <private|memfd|huge-pages>", "what the guest's memory is made of", "private")
     .option("--vcpus <count>", "the guest's processors", "1")
     .option("--hold <size|percent>", "memory that the guest fills and checks", "50%")
     .option("--content <text|random>", "what it holds", "text")

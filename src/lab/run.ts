@@ -10,6 +10,7 @@ import type { Engine } from "./engine.ts";
 import { GodwitEngine } from "./godwit-engine.ts";
 import { type GuestLoad, loadGuest } from "./guest-load.ts";
 import { type Hosts, makeHosts } from "./hosts.ts";
+import { HUGE_PAGE_BYTES, HugePages } from "./huge-pages.ts";
 import { startLabAgents } from "./lab-agent.ts";
 import { labMachine, labMachineFile } from "./lab-machine.ts";
 import type { LabResult } from "./lab-result.ts";
@@ -33,6 +34,13 @@ const freePageHintArguments = [
   ...["-object", "iothread,id=hints"],
   ...["-device", "virtio-balloon-pci,id=balloon0,free-page-hint=on,iothread=hints,addr=0x1c"],
 ];
+
+/** What a machine file says of them. */
+const backends: Readonly<Record<LabSettings["memoryBackend"], Readonly<Record<string, unknown>>>> = {
+  private: {},
+  memfd: { memoryBackend: { kind: "memfd" } },
+  "huge-pages": { memoryBackend: { kind: "memfd", hugePages: true } },
+};
 
 /** How a run is followed. */
 export interface RunOptions {
@@ -66,6 +74,7 @@ export async function runLab(settings: LabSettings, options: RunOptions = {}): P
     ...(settings.hosts === null ? {} : { kind: settings.hosts }),
     ...waiting,
   });
+  using _huge = hugePagesFor(settings);
   await using parts = new AsyncDisposableStack();
   const load: GuestLoad = settings;
   say(`start the guest on host a of two ${hosts.kind}`);
@@ -110,6 +119,17 @@ export async function runLab(settings: LabSettings, options: RunOptions = {}): P
   return results;
 }
 
+/** For both hosts, since the guest is on two at the end of a move. @throws GodwitError `GODWIT_LAB_HUGE_PAGES` */
+function hugePagesFor({ memoryBackend, memoryBytes }: LabSettings): Disposable {
+  if (memoryBackend !== "huge-pages") return new DisposableStack();
+  const pages = HugePages.reserve(2 * Math.ceil(memoryBytes / HUGE_PAGE_BYTES));
+  if (pages.missing === null) return pages;
+  throw new GodwitError("GODWIT_LAB_HUGE_PAGES", pages.missing, {
+    side: "local",
+    advice: "run the lab as root, right after the host's start, or with less --memory",
+  });
+}
+
 /** What the client saw of a move, a little before and after included: then the guest checks itself. */
 function clientSteps(stream: ClientStream, { startedAt, totalMs }: LabResult): Promise<ClientSteps> {
   const beginMs = Date.parse(startedAt);
@@ -143,12 +163,13 @@ async function startEngine(
   const { hosts, folder } = parts;
   const { memoryBytes, exactMemory, vcpus } = settings;
   const { kernelParameters, balloon } = settings;
-  const machine = { memoryBytes, exactMemory, vcpus, kernelParameters };
+  const backend = backends[settings.memoryBackend];
+  const machine = { memoryBytes, exactMemory, vcpus, kernelParameters, more: backend };
   const binary = qemuBinary(settings.qemu);
   if (settings.engine === "qemu") {
     const { downtimeLimitMs, bandwidthBytesPerSecond, capabilities, parameters, giveUpMs } = settings;
     const balloonDevice = settings.freePageHint ? freePageHintArguments : balloonArguments(balloon);
-    const more = balloonDevice.length === 0 ? {} : { extraArguments: balloonDevice };
+    const more = { ...backend, ...(balloonDevice.length === 0 ? {} : { extraArguments: balloonDevice }) };
     return QemuEngine.start({
       ...{ hosts, folder, binary, machine: labMachine(hosts, { ...machine, more }) },
       ...{ downtimeLimitMs, bandwidthBytesPerSecond, capabilities, parameters, giveUpMs },

@@ -1,12 +1,14 @@
 import { asGodwitError, GodwitError, type GodwitErrorDetails } from "../base/errors.ts";
-import { type MemorySource, untouchedMemory } from "../qemu/memory-layout.ts";
+import { type MemorySource, ramBlocksOf, untouchedMemory } from "../qemu/memory-layout.ts";
 import { QmpCommandError } from "../qemu/qmp-errors.ts";
+import type { RamBlockListing } from "../qemu/ram-blocks.ts";
 import type { RunningMachine } from "../qemu/running-machine.ts";
 import { formatVersion } from "../qemu/version.ts";
 import type { MessageByType } from "../wire/index.ts";
 import { DestinationData } from "./destination/data.ts";
 import type { DestinationOptions, DestinationResult } from "./destination/options.ts";
 import { QemuReceiver } from "./destination/qemu-receiver.ts";
+import { ownBlocks, sameHostPages } from "./destination/ram-blocks.ts";
 import { EventLog } from "./event-log.ts";
 import type { MigrationEvent } from "./events.ts";
 import { Journal, type JournalState } from "./journal.ts";
@@ -44,6 +46,7 @@ export class DestinationMigration {
   /** RAM blocks that are written from outside. */
   #memory: readonly MemorySource[] = [];
   #blockPages: readonly number[] = [];
+  #ownBlocks: readonly RamBlockListing[] = [];
   #postcopy = false;
   readonly #discardedTo = new Map<number, number>();
   /** `asked`: the source waits for our answer. `unknown`: QEMU was told to continue and did not answer. */
@@ -129,7 +132,12 @@ export class DestinationMigration {
     }
     const receiver = new QemuReceiver(machine);
     const { bulkConnections, strategy, contents } = settings;
-    const wantsPostcopy = strategies[strategy].postcopy && contents !== "stream" && !offer.guestPaused;
+    this.#ownBlocks = await ramBlocksOf(machine, { signal });
+    const wantsPostcopy =
+      strategies[strategy].postcopy &&
+      contents !== "stream" &&
+      !offer.guestPaused &&
+      sameHostPages(offer.memoryBlocks, this.#ownBlocks);
     const socket = await receiver.open(wantsPostcopy, signal);
     const postcopy = receiver.takesPostcopy;
     this.#postcopy = postcopy;
@@ -162,7 +170,7 @@ export class DestinationMigration {
       tokenHex: bulk.tokenHex,
       configuration: head.payload,
       sectionId: head.ramSectionId,
-      blocks: head.blocks,
+      blocks: ownBlocks(head.blocks, this.#ownBlocks),
       memory: this.#memory,
     });
     await data.connected(signal);

@@ -4,12 +4,15 @@ import { PageBitmap } from "../pages/index.ts";
 export interface LedgerBlockLayout {
   readonly name: string;
   readonly pages: number;
+  /** Pages that the destination's host has as one; 1 where absent. */
+  readonly hostPages?: number;
 }
 
 /** The ledger as plain data that crosses to another thread without being copied. */
 export interface SharedLedger {
   readonly blocks: readonly {
     readonly name: string;
+    readonly hostPages: number;
     readonly bitmaps: Readonly<Record<BitmapName, SharedArrayBuffer>>;
   }[];
   readonly counters: SharedArrayBuffer;
@@ -33,6 +36,8 @@ type BitmapName = (typeof bitmapNames)[number];
 export interface LedgerBlock extends Readonly<Record<BitmapName, PageBitmap>> {
   readonly name: string;
   readonly pages: number;
+  /** Pages that the destination's host has as one: 512 with huge pages, otherwise 1. */
+  readonly hostPages: number;
 }
 
 const LISTED_RECORDS = 0;
@@ -78,9 +83,10 @@ export class Ledger {
 
   /** An empty ledger: nothing is owed before QEMU lists it. */
   static create(layout: readonly LedgerBlockLayout[]): Ledger {
-    const blocks = layout.map(({ name, pages }) => ({
+    const blocks = layout.map(({ name, pages, hostPages = 1 }) => ({
       name,
       pages,
+      hostPages,
       owed: new PageBitmap(pages),
       listed: new PageBitmap(pages),
       sent: new PageBitmap(pages),
@@ -99,12 +105,13 @@ export class Ledger {
 
   /** The same ledger in another thread. */
   static attach(shared: SharedLedger): Ledger {
-    const blocks = shared.blocks.map(({ name, bitmaps }) => {
+    const blocks = shared.blocks.map(({ name, hostPages, bitmaps }) => {
       const open = (bitmap: BitmapName) => PageBitmap.fromShared(bitmaps[bitmap]);
       const owed = open("owed");
       return {
         name,
         pages: owed.pageCount,
+        hostPages,
         owed,
         listed: open("listed"),
         sent: open("sent"),
@@ -125,6 +132,7 @@ export class Ledger {
     return {
       blocks: this.blocks.map((block) => ({
         name: block.name,
+        hostPages: block.hostPages,
         bitmaps: Object.fromEntries(bitmapNames.map((name) => [name, block[name].buffer])) as Record<
           BitmapName,
           SharedArrayBuffer

@@ -19,7 +19,7 @@ function ledgerWith(owed: readonly number[], hot: readonly number[] = []): Ledge
 }
 
 function taken(push: Push): number[] | null {
-  const batch = push.take();
+  const batch = push.take(0);
   return batch === null ? null : [...eachPage(batch.runs)];
 }
 
@@ -63,7 +63,7 @@ test("batches are those of late rounds and count as on their way", () => {
   const all = Array.from({ length: 200 }, (_, page) => page);
   const ledger = ledgerWith(all);
   const push = new Push(ledger);
-  for (const pages of [64, 64, 64, 8]) assert.equal(push.take()?.pages, pages);
+  for (const pages of [64, 64, 64, 8]) assert.equal(push.take(0)?.pages, pages);
   assert.equal(ledger.owedPages(), 0);
   assert.equal(ledger.backlogPages(), 200);
   assert.equal(ledger.sentPages, 200);
@@ -103,7 +103,7 @@ test("whatever is owed, hot and asked for meanwhile, every owed page is taken on
         seen.add(`${block} ${page}`);
       };
       const takeBatch = (): boolean => {
-        const batch = push.take();
+        const batch = push.take(0);
         if (batch === null) return false;
         const pages = [...eachPage(batch.runs)];
         assert.ok(pages.length > 0 && pages.length <= LATE_BATCH_PAGES && pages.length === batch.pages);

@@ -1,5 +1,5 @@
 import type { Disk, Machine, Nic, NicBackend } from "./machine.ts";
-import { diskId } from "./machine-checks.ts";
+import { diskId, HUGE_PAGE_BYTES, hasHugePages } from "./machine-checks.ts";
 import { channelSocket, memoryFile, statePaths } from "./state-paths.ts";
 
 /** First PCI slot of each kind; they must never change, or a running guest can't move to a newer Godwit. */
@@ -63,6 +63,7 @@ function memoryArguments(machine: Machine, folder: string): string[] {
     size: machine.memoryBytes,
     share: true,
     ...(path === null ? {} : { "mem-path": path }),
+    ...(hasHugePages(machine) ? { hugetlb: true, hugetlbsize: HUGE_PAGE_BYTES } : {}),
   };
   return [
     "-object",

@@ -27,7 +27,18 @@ interface MachinePaths {
   readonly memoryBackend: z.infer<typeof memoryBackendSchema>;
 }
 
+/** The huge page of x86 that hosts have in numbers; those of 1 GiB can't be moved as a whole while a guest waits. */
+export const HUGE_PAGE_BYTES = 2 * 1024 ** 2;
+
+/** Whether a machine's memory is made of huge pages of its host. */
+export function hasHugePages({ memoryBackend }: Pick<MachinePaths, "memoryBackend">): boolean {
+  return memoryBackend.kind === "memfd" && memoryBackend.hugePages;
+}
+
 interface Contradictory {
+  readonly memory?: number | undefined;
+  readonly memoryBytes?: number | undefined;
+  readonly memoryBackend: z.infer<typeof memoryBackendSchema>;
   readonly kernel?: string | undefined;
   readonly initrd?: string | undefined;
   readonly append?: string | undefined;
@@ -47,6 +58,13 @@ export function refuseContradictions(machine: Contradictory, context: z.Refineme
   if (machine.kernel === undefined) {
     if (machine.initrd !== undefined) refuse(["initrd"], "needs a kernel");
     if (machine.append !== undefined) refuse(["append"], "needs a kernel");
+  }
+  const bytes = machine.memoryBytes ?? machine.memory ?? 0;
+  if (hasHugePages(machine) && bytes % HUGE_PAGE_BYTES !== 0) {
+    refuse(
+      [machine.memoryBytes === undefined ? "memory" : "memoryBytes"],
+      "huge pages make up multiples of 2 MiB",
+    );
   }
   const unique = (list: string, key: string, values: readonly (string | undefined)[]) => {
     values.forEach((value, index) => {

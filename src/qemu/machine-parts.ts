@@ -90,13 +90,16 @@ export const fileNicSchema = strict({ ...nicShape, mac: macAddress.optional() })
 /** A NIC with its MAC address. */
 export const nicSchema = strict({ ...nicShape, mac: macAddress });
 
-/** Where the guest's memory lives: in the process, in a file of its own, in an anonymous file. */
+/**
+ * Where the guest's memory lives: in the process, in a file of its own, in an anonymous file, which may be made of the
+ * host's reserved pages of 2 MiB.
+ */
 export const memoryBackendSchema = z.discriminatedUnion(
   "kind",
   [
     strict({ kind: z.literal("private") }),
     strict({ kind: z.literal("file"), directory: pathSchema.default("/dev/shm") }),
-    strict({ kind: z.literal("memfd") }),
+    strict({ kind: z.literal("memfd"), hugePages: z.boolean().default(false) }),
   ],
   { error: 'the memory backend\'s kind must be one of "private", "file", "memfd"' },
 );

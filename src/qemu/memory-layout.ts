@@ -14,6 +14,7 @@ export type { MemorySource } from "./memory-source.ts";
 export interface UnreadableBlock {
   readonly block: string;
   readonly usedBytes: number;
+  readonly pageSizeBytes: number;
   readonly reason: string;
 }
 
@@ -21,6 +22,16 @@ export interface UnreadableBlock {
 export interface MemorySurvey {
   readonly sources: readonly MemorySource[];
   readonly unreadable: readonly UnreadableBlock[];
+}
+
+/** Every RAM block of a machine, in QEMU's own order. @throws GodwitError `GODWIT_QMP_…` when QEMU can't be asked */
+export async function ramBlocksOf(
+  { qmp }: Pick<RunningMachine, "qmp">,
+  options: WaitOptions = {},
+): Promise<RamBlockListing[]> {
+  return parseRamBlocks(
+    await qmp.execute("human-monitor-command", { "command-line": "info ramblock" }, options),
+  );
 }
 
 /**
@@ -48,7 +59,7 @@ export async function surveyMemory(
 ): Promise<MemorySurvey> {
   const ask = (line: string) =>
     machine.qmp.execute("human-monitor-command", { "command-line": line }, options);
-  const listed = parseRamBlocks(await ask("info ramblock"));
+  const listed = await ramBlocksOf(machine, options);
   if (listed.some((block) => block.hostAddress !== null)) return surveyBlocks(listed, machine.identity);
   const main = parseGuestToHost(await ask("gpa2hva 0"));
   const blocks = listed.map((block) => {
@@ -105,8 +116,8 @@ function takesWrites(source: MemorySource): boolean {
 export function surveyBlocks(blocks: readonly RamBlockListing[], process: ProcessIdentity): MemorySurvey {
   const sources: MemorySource[] = [];
   const unreadable: UnreadableBlock[] = [];
-  const refuse = ({ name, usedBytes }: RamBlockListing, reason: string) => {
-    unreadable.push({ block: name, usedBytes, reason });
+  const refuse = ({ name, usedBytes, pageSizeBytes }: RamBlockListing, reason: string) => {
+    unreadable.push({ block: name, usedBytes, pageSizeBytes, reason });
   };
   let mappings: Mapping[];
   try {

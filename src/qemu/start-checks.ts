@@ -1,7 +1,8 @@
-import { closeSync, existsSync, ftruncateSync, openSync, rmSync, statfsSync } from "node:fs";
+import { closeSync, existsSync, ftruncateSync, openSync, readFileSync, rmSync, statfsSync } from "node:fs";
 import { dirname } from "node:path";
 import { asGodwitError, GodwitError } from "../base/errors.ts";
 import type { Machine } from "./machine.ts";
+import { HUGE_PAGE_BYTES, hasHugePages } from "./machine-checks.ts";
 import { memoryFile } from "./state-paths.ts";
 
 /**
@@ -25,6 +26,28 @@ export function checkFiles(machine: Machine): void {
       },
     );
   }
+}
+
+/** The kernel's own count of huge pages that nobody has (Documentation/admin-guide/mm/hugetlbpage.rst). */
+const FREE_HUGE_PAGES = "/sys/kernel/mm/hugepages/hugepages-2048kB/free_hugepages";
+
+/**
+ * Checks that a machine of huge pages finds so many: QEMU would only say that it can't allocate memory.
+ * @throws GodwitError `GODWIT_NO_MEMORY`
+ */
+export function checkHugePages(machine: Machine, countFile = FREE_HUGE_PAGES): void {
+  if (!hasHugePages(machine)) return;
+  const wanted = machine.memoryBytes / HUGE_PAGE_BYTES;
+  const free = existsSync(countFile) ? Number(readFileSync(countFile, "utf8")) : 0;
+  if (free >= wanted) return;
+  throw new GodwitError(
+    "GODWIT_NO_MEMORY",
+    `"${machine.name}" needs ${wanted} huge pages of 2 MiB, ${free} are free on this host`,
+    {
+      vmState: "not started",
+      advice: "reserve more (nr_hugepages beside that count), soon after the host's start",
+    },
+  );
 }
 
 /**

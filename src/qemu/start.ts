@@ -7,7 +7,7 @@ import type { Machine } from "./machine.ts";
 import { recordedProcess } from "./machine-record.ts";
 import { type ProcessIdentity, processRuns } from "./process-table.ts";
 import type { RunningMachine } from "./running-machine.ts";
-import { checkFiles, makeMemoryFile } from "./start-checks.ts";
+import { checkFiles, checkHugePages, makeMemoryFile } from "./start-checks.ts";
 import { takeStartLock } from "./start-lock.ts";
 import { checkSocketPaths, statePaths } from "./state-paths.ts";
 
@@ -44,6 +44,7 @@ export async function startMachine(machine: Machine, options: StartOptions): Pro
   const paths = statePaths(folder);
   checkSocketPaths(folder, machine);
   checkFiles(machine);
+  checkHugePages(machine);
   const unlock = takeStartLock(paths.startLock);
   try {
     const earlier = recordedProcess(paths);

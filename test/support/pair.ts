@@ -28,6 +28,8 @@ export class Host {
   readonly #pair: Pair;
   readonly #incoming: ((result: DestinationResult) => void)[] = [];
   #listener: SecureListener | null = null;
+  /** What is started for an incoming machine, where that is not the machine itself. */
+  startsAs: (machine: Machine) => Machine = (machine) => machine;
   /** Called with each incoming migration before it runs. */
   onIncoming: (migration: DestinationMigration, channel: ControlChannel) => void = () => {};
 
@@ -89,7 +91,7 @@ export class Host {
         new BareMetalRebuild(machine, new Set(migrationSettingsSchema.parse(offer.settings).metal?.leaveOut)),
       startMachine: async (signal) =>
         this.#pair.keep(
-          await startMachine(parseMachine(offer.machine), {
+          await startMachine(this.startsAs(parseMachine(offer.machine)), {
             stateFolder: machineFolder,
             incoming: "defer",
             paused: true,

@@ -46,7 +46,7 @@ function behindHead(handler: StreamHandler): StreamReader {
   return reader;
 }
 
-test("a head for pre-copy is header, configuration and RAM blocks, and nothing else", () => {
+test("a head for pre-copy is header, configuration and RAM blocks without page sizes, and nothing else", () => {
   const actual: Entry[] = [];
   new StreamReader(transcriber(actual)).push(composeHead(configuration, 2, blocks));
   const expected: Entry[] = [];
@@ -54,7 +54,8 @@ test("a head for pre-copy is header, configuration and RAM blocks, and nothing e
   expect.header(3);
   expect.configuration(configuration);
   expect.ramSectionStart("start");
-  expect.ramStart(2, blocks, 2 ** 17 + 2 ** 31 + 2 ** 24);
+  const plain = blocks.map((block) => ({ ...block, pageSizeBytes: 4096 }));
+  expect.ramStart(2, plain, 2 ** 17 + 2 ** 31 + 2 ** 24);
   expect.ramSectionEnd("start");
   assert.deepEqual(actual, expected);
 });

@@ -38,7 +38,11 @@ export function composeHead(
   let at = writeHeader(out, 0);
   out.set(configuration, at);
   at += configuration.length;
-  if (!postcopy) return out.subarray(0, writeRamStart(out, at, sectionId, blocks));
+  if (!postcopy) {
+    // QEMU reads a page size only where it was told that there may be post-copy.
+    const plain = blocks.map((block) => ({ ...block, pageSizeBytes: 4096 }));
+    return out.subarray(0, writeRamStart(out, at, sectionId, plain));
+  }
   at = writeOpenReturnPath(out, at);
   at = writePing(out, at, PING_HEAD);
   at = writePostcopyAdvise(

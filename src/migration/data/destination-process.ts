@@ -49,6 +49,8 @@ class DestinationProcess {
   readonly #discards: { readonly block: number; readonly runs: Uint32Array }[] = [];
   #blocks: readonly HeadBlock[] = [];
   #placed: readonly PageBitmap[] = [];
+  /** Not 0 once QEMU takes host pages whole only; the threads look at it. */
+  readonly #listening = new Int32Array(new SharedArrayBuffer(4));
 
   constructor(connections: number, postcopy: boolean) {
     this.#postcopy = postcopy;
@@ -98,6 +100,7 @@ class DestinationProcess {
         requested,
         placed,
         memory,
+        listening: this.#listening.buffer as SharedArrayBuffer,
         sectionId,
         blocks,
       };
@@ -184,6 +187,8 @@ class DestinationProcess {
       }
       write(composeDiscards(this.#blocks[block]!.name, runs));
     }
+    // Before any page can come that is sent for it.
+    Atomics.store(this.#listening, 0, 1);
     write(composePackage(resume.deviceState));
     for (const { worker } of this.#bulk) worker.postMessage("yield");
   }
@@ -207,6 +212,7 @@ class DestinationProcess {
     tell({ type: "pages-complete", atEpochMs: Date.now() });
     if (this.#postcopy) {
       // Advised of post-copy and told to forget a page, QEMU knows no other end than post-copy's.
+      Atomics.store(this.#listening, 0, 1);
       write(composePackage(finish.deviceState));
       return;
     }

@@ -327,7 +327,7 @@ test("whatever is asked for and pushed in any order, everything owed is sent onc
         };
         const push = new Push(rig.ledger);
         const pushOne = (): boolean => {
-          const batch = push.take();
+          const batch = push.take(0);
           for (const page of eachPage(batch?.runs ?? new Uint32Array())) goes(batch!.block, page);
           return batch !== null;
         };

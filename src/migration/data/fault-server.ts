@@ -1,6 +1,7 @@
 import { GodwitError } from "../../base/errors.ts";
 import { MAXIMUM_BATCH_PAGES, pageArea } from "../../wire/bulk/format.ts";
-import type { Ledger } from "../ledger.ts";
+import { hostPageOf, isZeroHostPage, takeHostPage } from "../host-pages.ts";
+import type { Ledger, LedgerBlock } from "../ledger.ts";
 import type { Bubble } from "./bubble.ts";
 
 /**
@@ -86,7 +87,8 @@ export class FaultServer {
         { advice: "this is a defect of the destination, or an attack" },
       );
     }
-    for (let page = first; page < first + count; page++) {
+    // A host page is asked for whole, and is known by its first page.
+    for (let page = first - (first % entry.hostPages); page < first + count; page += entry.hostPages) {
       if (this.#learned.length < 2 * REMEMBERED_REQUESTS) this.#learned.push(block, page);
       entry.requested.set(page);
       if (!entry.owed.has(page) && !entry.zero.has(page)) continue;
@@ -114,8 +116,12 @@ export class FaultServer {
   }
 
   async #answer({ block, page }: Request): Promise<void> {
-    const frame = await this.#connection.ready();
     const entry = this.#ledger.blocks[block]!;
+    if (entry.hostPages > 1) {
+      await this.#answerHostPage(entry, block, page);
+      return;
+    }
+    const frame = await this.#connection.ready();
     if (entry.zero.has(page)) {
       this.#answerZeros(block, page, frame);
       return;
@@ -139,6 +145,23 @@ export class FaultServer {
     }
     this.#bubblePages += pages;
     this.#connection.send(block, this.#runs.slice(0, 2 * runCount), pages, around, false);
+  }
+
+  /** A host page, which is a neighbourhood by itself: in frames that follow each other, so that it is placed whole. */
+  async #answerHostPage(entry: LedgerBlock, block: number, page: number): Promise<void> {
+    const { from, to } = hostPageOf(entry, page);
+    const isZero = isZeroHostPage(entry, from, to);
+    if (!isZero && !takeHostPage(entry.owed, from, to)) return;
+    if (isZero) entry.zero.clearRange(from, to);
+    this.#ledger.faulted(block, page);
+    this.#ledger.takeInHand(block, Uint32Array.of(from, to - from), 1);
+    for (let first = from; first < to; first += MAXIMUM_BATCH_PAGES) {
+      const pages = Math.min(MAXIMUM_BATCH_PAGES, to - first);
+      const frame = await this.#connection.ready();
+      if (isZero) pageArea(frame).fill(0, 0, pages * PAGE_BYTES);
+      else this.#read(block, first, pages, pageArea(frame), 0);
+      this.#connection.send(block, Uint32Array.of(first, pages), pages, frame, false);
+    }
   }
 
   /** A page that is zero, and others around it, which cost a bit each: devices look at many when they are loaded. */

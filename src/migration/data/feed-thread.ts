@@ -26,6 +26,8 @@ export interface FeedInput {
   readonly readable: readonly string[];
   /** Names of device sections that stay behind. */
   readonly cut: readonly string[];
+  /** Bytes of a host page, by the RAM block's name; 4096 where absent. */
+  readonly hostPageBytes: Readonly<Record<string, number>>;
 }
 
 /** What the feed thread tells the data process. */
@@ -86,7 +88,11 @@ class Feed implements StreamHandler {
   }
 
   ramStart(sectionId: number, blocks: readonly RamBlock[], totalBytes: number): void {
-    const layout = blocks.map(({ name, usedBytes }) => ({ name, pages: Math.ceil(usedBytes / 4096) }));
+    const layout = blocks.map(({ name, usedBytes }) => ({
+      name,
+      pages: Math.ceil(usedBytes / 4096),
+      hostPages: (input.hostPageBytes[name] ?? 4096) / 4096,
+    }));
     const ledger = Ledger.create(layout);
     this.#ledger = ledger;
     this.#fromStream = blocks.map(({ name }) => !input.readable.includes(name));

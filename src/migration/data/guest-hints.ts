@@ -59,9 +59,9 @@ export class GuestHints {
     return this.#kernelPages?.pages ?? null;
   }
 
-  /** The resume set is chosen: what of the working set the destination lacks then is what it is measured by. */
-  resumesWith(ledger: Ledger, resumeSet: readonly PageBitmap[]): void {
-    if (this.workingSet !== null) this.#lacking = lackingOf(ledger, this.workingSet, resumeSet);
+  /** The resume set has left: what of the working set the destination lacks then is what it is measured by. */
+  resumed(ledger: Ledger): void {
+    if (this.workingSet !== null) this.#lacking = lackingOf(ledger, this.workingSet);
   }
 
   /** What was known of the working set, and what that was worth; null where nothing was. */

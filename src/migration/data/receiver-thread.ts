@@ -1,19 +1,17 @@
-import { read, writeSync } from "node:fs";
+import { read } from "node:fs";
 import { parentPort, workerData } from "node:worker_threads";
 import { keepCompiled } from "../../base/compile-cache.ts";
 import { asGodwitError, type ErrorRecord } from "../../base/errors.ts";
 // From the files themselves: the rooms' doors bring much along, which costs each thread 0.1 s.
 import { PageBitmap } from "../../pages/index.ts";
-import { GuestMemory } from "../../qemu/guest-memory.ts";
 import type { MemorySource } from "../../qemu/memory-source.ts";
-import { RamSectionWriter, ramSectionBytes } from "../../stream/ram-section-writer.ts";
 import { ReturnPathReader } from "../../stream/return-path.ts";
 import { type BulkReceiver, dialBulk } from "../../wire/bulk/dial.ts";
 import { KeptPages } from "../../wire/bulk/kept-pages.ts";
-import type { BatchHandler, BulkTotals, Credentials } from "../../wire/index.ts";
-import { BATCH_PAGES } from "../scheduler.ts";
+import type { BulkTotals, Credentials } from "../../wire/index.ts";
 import { yieldToFaults } from "./bulk-priority.ts";
 import { type FaultFigures, FaultLatency } from "./fault-latency.ts";
+import { Placer } from "./placer.ts";
 import type { HeadBlock } from "./source-protocol.ts";
 import { WriteLock } from "./write-lock.ts";
 
@@ -34,6 +32,8 @@ export interface DialOrder {
   readonly placed: readonly SharedArrayBuffer[];
   /** RAM blocks that are written from outside; the others by QEMU, from its stream. */
   readonly memory: readonly MemorySource[];
+  /** One number: not 0 once QEMU takes host pages whole only. */
+  readonly listening: SharedArrayBuffer;
   readonly sectionId: number;
   readonly blocks: readonly HeadBlock[];
   readonly credentials: Credentials;
@@ -78,115 +78,6 @@ const PAGE_BYTES = 4096;
 
 const input = workerData as ReceiverInput;
 
-const ZERO_PAGE = Buffer.alloc(PAGE_BYTES);
-
-/**
- * Puts each batch where the guest will look for it: into the memory of QEMU's process where that may be written, else
- * as one RAM section into its stream, written whole, under the lock that all threads share. A block never goes both
- * ways, since nothing orders them.
- */
-class Placer implements BatchHandler {
-  readonly #lock = new WriteLock(input.lock);
-  readonly #section: RamSectionWriter;
-  readonly #memory: GuestMemory;
-  /** Of each RAM block, its position in the memory that is written from outside, or -1. */
-  readonly #direct: readonly number[];
-  onEndOfSet: (set: number, totals: BulkTotals) => void = () => {};
-  /** Told of each page that QEMU had asked for, once it is written. */
-  onAnswered: (block: number, page: number) => void = () => {};
-  readonly #requested: readonly PageBitmap[];
-  readonly #placed: readonly PageBitmap[];
-
-  constructor({ sectionId, blocks, requested, placed, memory }: DialOrder) {
-    const buffer = Buffer.allocUnsafeSlow(ramSectionBytes(BATCH_PAGES));
-    this.#section = new RamSectionWriter(sectionId, blocks, buffer);
-    this.#memory = new GuestMemory(memory, "read and write");
-    this.#direct = blocks.map(({ name }) => this.#memory.indexOf(name));
-    this.#requested = requested.map((shared) => PageBitmap.fromShared(shared));
-    this.#placed = placed.map((shared) => PageBitmap.fromShared(shared));
-  }
-
-  onBatch(block: number, runs: Uint32Array, runCount: number, zeroFlags: Uint8Array, contents: Buffer): void {
-    if (this.#direct[block]! >= 0) this.#writeMemory(block, runs, runCount, zeroFlags, contents);
-    else this.#writeStream(block, runs, runCount, zeroFlags, contents);
-    this.#settle(block, runs, runCount);
-  }
-
-  /** Stretch by stretch. A zero page needs writing only where the page was there before: unwritten memory is zero. */
-  #writeMemory(
-    block: number,
-    runs: Uint32Array,
-    runCount: number,
-    zeroFlags: Uint8Array,
-    contents: Buffer,
-  ): void {
-    const memory = this.#memory;
-    const target = this.#direct[block]!;
-    const placed = this.#placed[block]!;
-    let index = 0;
-    let offset = 0;
-    for (let run = 0; run < runCount; run++) {
-      const end = runs[2 * run]! + runs[2 * run + 1]!;
-      for (let page = runs[2 * run]!; page < end; ) {
-        const first = page;
-        const zero = zeroFlags[index];
-        for (; page < end && zeroFlags[index] === zero; page++) index += 1;
-        if (zero !== 1) offset += memory.write(target, first, page - first, contents, offset);
-        else {
-          for (let at = placed.next(first, page); at >= 0; ) {
-            memory.write(target, at, 1, ZERO_PAGE, 0);
-            at = at + 1 < page ? placed.next(at + 1, page) : -1;
-          }
-        }
-      }
-    }
-  }
-
-  #writeStream(
-    block: number,
-    runs: Uint32Array,
-    runCount: number,
-    zeroFlags: Uint8Array,
-    contents: Buffer,
-  ): void {
-    const section = this.#section;
-    section.begin();
-    let index = 0;
-    let offset = 0;
-    for (let run = 0; run < runCount; run++) {
-      const first = runs[2 * run]!;
-      const count = runs[2 * run + 1]!;
-      for (let page = first; page < first + count; page++, index++) {
-        if (zeroFlags[index] === 1) section.zero(block, page);
-        else {
-          section.page(block, page, contents, offset);
-          offset += PAGE_BYTES;
-        }
-      }
-    }
-    const bytes = section.finish();
-    this.#lock.run(() => writeWhole(bytes));
-  }
-
-  #settle(block: number, runs: Uint32Array, runCount: number): void {
-    const requested = this.#requested[block]!;
-    for (let run = 0; run < runCount; run++) {
-      const end = runs[2 * run]! + runs[2 * run + 1]!;
-      this.#placed[block]!.setRange(runs[2 * run]!, end);
-      for (let page = requested.next(runs[2 * run]!, end); page >= 0; ) {
-        if (requested.clear(page)) this.onAnswered(block, page);
-        page = page + 1 < end ? requested.next(page + 1, end) : -1;
-      }
-    }
-  }
-}
-
-function writeWhole(bytes: Buffer): void {
-  for (let written = 0; written < bytes.length; ) {
-    written += writeSync(QEMU_SOCKET, bytes, written, bytes.length - written);
-  }
-}
-
 /** With the fractions that Date.now() lacks, and the same clock in every thread. */
 function nowEpochMs(): number {
   return performance.timeOrigin + performance.now();
@@ -197,7 +88,7 @@ function tell(notice: ReceiverNotice): void {
 }
 
 async function receive(order: DialOrder): Promise<void> {
-  const placer = new Placer(order);
+  const placer = new Placer(order, new WriteLock(input.lock), QEMU_SOCKET);
   const receiver = await dialBulk({
     host: order.host,
     port: order.port,
@@ -242,7 +133,9 @@ function answerFaults(order: DialOrder, placer: Placer, receiver: BulkReceiver):
         lastBlock = order.blocks.findIndex(({ name }) => name === message.block);
       const nowMs = nowEpochMs();
       const end = message.firstPage + message.pageCount;
-      for (let page = message.firstPage; page < end; page++) {
+      // What is asked for whole is one request.
+      const step = order.blocks[lastBlock]!.pageSizeBytes / PAGE_BYTES;
+      for (let page = message.firstPage; page < end; page += step) {
         requested[lastBlock]!.set(page);
         // Whoever takes the request out of the set has seen that the page is there, so that it is counted once.
         if (placed[lastBlock]!.has(page) && requested[lastBlock]!.clear(page)) continue;

@@ -1,4 +1,5 @@
 import { PageBitmap } from "../../pages/index.ts";
+import { staleHostPages } from "../host-pages.ts";
 import type { Ledger } from "../ledger.ts";
 import { type ResumeSetSource, resumeSetSources } from "../settings.ts";
 import type { KernelPagesBlock } from "./kernel-pages.ts";
@@ -134,10 +135,11 @@ function around(set: PageBitmap): PageBitmap {
 
 /** What the destination was sent and must forget, since it is owed again: pairs of first page and count, by block. */
 export function discardsOf(ledger: Ledger): { readonly block: number; readonly runs: Uint32Array }[] {
-  return ledger.blocks.flatMap(({ owed, sent, pages }, block) => {
-    const runs: number[] = [];
+  return ledger.blocks.flatMap((entry, block) => {
+    const { owed, sent, pages, hostPages } = entry;
+    const runs: number[] = hostPages === 1 ? [] : staleHostPages(entry);
     const scratch = new Uint32Array(2 * RUNS_AT_ONCE);
-    for (let from = 0; from < pages; ) {
+    for (let from = 0; hostPages === 1 && from < pages; ) {
       const count = owed.readRuns(from, pages, pages, scratch, { only: sent });
       for (let word = 0; word < 2 * count; word++) runs.push(scratch[word]!);
       if (count < RUNS_AT_ONCE) break;

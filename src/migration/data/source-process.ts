@@ -24,6 +24,7 @@ import type {
   SourceNotice,
 } from "./source-protocol.ts";
 import { startThread } from "./threads.ts";
+import { inWholeHostPages } from "./whole-resume-set.ts";
 
 type Start = Extract<SourceCommand, { type: "start" }>;
 
@@ -99,6 +100,7 @@ class SourceProcess {
       acknowledged: start.acknowledged,
       readable: start.memory.map((source) => source.block),
       cut: start.cut,
+      hostPageBytes: start.hostPageBytes,
     };
     startThread<FeedNotice>("./feed-thread.ts", feed, (notice) => this.#feedSays(notice));
     for (let connection = 0; connection < start.connections; connection++) this.#startSender(connection);
@@ -228,10 +230,9 @@ class SourceProcess {
     const readable = (block: number) =>
       this.#start.memory.some((source) => source.block === this.#blocks[block]!.name);
     const { workingSet = null, kernelPages: kernel = null } = this.#hints ?? {};
-    this.#resumeSet = resumeSetOf(this.#ledger!, { learned, kernel, workingSet }, readable, sources);
-    const { bitmaps } = this.#resumeSet;
-    this.#hints?.resumesWith(this.#ledger!, bitmaps);
-    this.#scheduler!.restrictTo(bitmaps);
+    const set = resumeSetOf(this.#ledger!, { learned, kernel, workingSet }, readable, sources);
+    this.#resumeSet = inWholeHostPages(this.#ledger!, set);
+    this.#scheduler!.restrictTo(this.#resumeSet.bitmaps);
     this.#dealing = "resume-set";
   }
 
@@ -312,6 +313,8 @@ class SourceProcess {
     const owedPages = this.#ledger!.owedPages();
     const { pages: resumeSetPages, bySource } = this.#resumeSet!;
     tell({ type: "resume-set-complete", totals, discards, owedPages, resumeSetPages, bySource });
+    // The destination doesn't wait for what only the report wants.
+    this.#hints?.resumed(this.#ledger!);
     for (const sender of this.#senders) sender.totals = null;
     this.#set = 1;
     this.#closing = false;
@@ -367,7 +370,8 @@ class SourceProcess {
 
   #nothingToDeal(scheduler: Scheduler): boolean {
     if (this.#dealing === "nothing") return false;
-    return this.#dealing === "resume-set" ? scheduler.isDone : this.#ledger!.owedPages() === 0;
+    if (this.#dealing === "resume-set") return scheduler.isDone;
+    return this.#ledger!.owedPages() === 0 && this.#push?.isAmidHostPage !== true;
   }
 
   #nothingCollected(): boolean {
@@ -381,7 +385,7 @@ class SourceProcess {
       return { type: "slot", block, runs, pages, slot };
     }
     if (this.#dealing === "nothing") return null;
-    const batch = this.#push === null ? scheduler.take(connection) : this.#push.take();
+    const batch = this.#push === null ? scheduler.take(connection) : this.#push.take(connection);
     return batch === null ? null : { type: "memory", ...batch };
   }
 

@@ -34,6 +34,8 @@ export type SourceCommand =
       readonly postcopy: { readonly bubblePages: number | null } | null;
       /** How to ask the guest for its free pages; null: it isn't asked. */
       readonly hints: HintsInput | null;
+      /** Bytes of a host page at both ends, by the RAM block's name; 4096 where absent. */
+      readonly hostPageBytes: Readonly<Record<string, number>>;
       /** Names of device sections that stay behind. */
       readonly cut: readonly string[];
       /** QEMU waits for {@link SourceCommand} `permit-stop` before it stops the guest, and for our word at its end. */

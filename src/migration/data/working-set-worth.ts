@@ -14,17 +14,13 @@ export interface WorkingSetWorth {
 }
 
 /** The pages of a working set that the destination lacks once the resume set has left, one set a RAM block. */
-export function lackingOf(
-  ledger: Ledger,
-  workingSet: readonly WorkingSetBlock[],
-  resumeSet: readonly PageBitmap[],
-): PageBitmap[] {
-  return ledger.blocks.map(({ name, pages, owed }, index) => {
+export function lackingOf(ledger: Ledger, workingSet: readonly WorkingSetBlock[]): PageBitmap[] {
+  return ledger.blocks.map(({ name, pages, owed }) => {
     const lacking = new PageBitmap(pages);
     const touched = touchedIn(workingSet, name);
     if (touched === undefined) return lacking;
     const scratch = new Uint32Array(2 * RUNS_AT_ONCE);
-    const filter = { only: owed, except: resumeSet[index] };
+    const filter = { only: owed };
     const end = Math.min(pages, touched.pageCount);
     for (let from = 0; from < end; ) {
       const runCount = touched.readRuns(from, end, end, scratch, filter);

@@ -54,7 +54,11 @@ export async function preflight(run: SourceRun): Promise<void> {
     machine: { ...machine.machine, machine: machine.machineType },
     machineType: machine.machineType,
     qemuVersion: formatVersion(machine.version),
-    memoryBlocks: blocks.map(({ block, usedBytes }) => ({ name: block, usedBytes, pageSizeBytes: 4096 })),
+    memoryBlocks: blocks.map(({ block, usedBytes, pageSizeBytes }) => ({
+      name: block,
+      usedBytes,
+      pageSizeBytes,
+    })),
     guestPaused: run.guestWasPaused,
     settings: options.settings,
     sourceName: options.hostName,

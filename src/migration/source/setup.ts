@@ -69,6 +69,7 @@ export async function setup(run: SourceRun): Promise<void> {
     // The destination has prepared its QEMU for it by now, and a connection for faults with that.
     postcopy: run.destinationTakesPostcopy ? { bubblePages: settings.bubblePages ?? null } : null,
     hints: run.hints,
+    hostPageBytes: hostPageBytesOf(run),
     cut: options.opaque?.sections ?? [],
     acknowledged: run.qemu.waitsForAcknowledgement,
     gatePages: (stopsNow && !looksFirst) || run.guestWasPaused ? GATE_OPEN : GATE_PAGES,
@@ -107,7 +108,7 @@ function settleStrategy(run: SourceRun, readable: readonly MemorySource[]): Stra
   if (!run.strategy.postcopy) return run.strategy;
   const { contents } = run.options.settings;
   const why = !run.destinationTakesPostcopy
-    ? "the destination's QEMU can't wait for pages (postcopy-ram, user faults)"
+    ? "the destination's QEMU can't wait for pages (postcopy-ram, user faults, host pages of the same size)"
     : contents === "stream" || readable.length === 0
       ? "page contents come from QEMU's stream, which says each page once"
       : run.guestWasPaused
@@ -118,6 +119,15 @@ function settleStrategy(run: SourceRun, readable: readonly MemorySource[]): Stra
     run.strategy = strategies["pre-copy"];
   }
   return run.strategy;
+}
+
+/** Only what post-copy has to keep whole. */
+function hostPageBytesOf({ memory, destinationTakesPostcopy }: SourceRun): Record<string, number> {
+  if (!destinationTakesPostcopy) return {};
+  const blocks = [...memory.sources, ...memory.unreadable].filter(
+    ({ pageSizeBytes }) => pageSizeBytes > 4096,
+  );
+  return Object.fromEntries(blocks.map(({ block, pageSizeBytes }) => [block, pageSizeBytes]));
 }
 
 /** The RAM blocks whose contents are read from outside when they are sent; those of the others come from the stream. */
