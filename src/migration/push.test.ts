@@ -36,7 +36,8 @@ test("what lies behind the latest fault goes first, hot or not, and nothing from
   ledger.faulted(0, 999);
   assert.deepEqual(taken(push), [1000, 1001]);
   assert.deepEqual(taken(push), [10]);
-  assert.deepEqual(taken(push), [990, 2023, 2024]);
+  assert.deepEqual(taken(push), [2023, 2024]);
+  assert.deepEqual(taken(push), [990]);
   assert.equal(taken(push), null);
 });
 
@@ -56,6 +57,28 @@ test("a fault at the end of a RAM block has nothing behind it, and hot pages fol
   const ledger = ledgerWith([5, 7], [7]);
   const push = new Push(ledger);
   ledger.faulted(1, 99);
+  assert.deepEqual(taken(push), [7]);
+});
+
+test("hot pages and the rest go on from the latest fault and end with what lies before it", () => {
+  const ledger = ledgerWith([5, 6, 3000, 3001, 4000, 4500], [5, 3001, 4000]);
+  const push = new Push(ledger);
+  ledger.faulted(0, 1500);
+  assert.deepEqual(taken(push), [3001, 4000]);
+  assert.deepEqual(taken(push), [5]);
+  assert.deepEqual(taken(push), [3000, 4500]);
+  assert.deepEqual(taken(push), [6]);
+  assert.equal(taken(push), null);
+});
+
+test("a fault amid the last pages begins anew from there", () => {
+  const ledger = ledgerWith([5, 6, 4000]);
+  const push = new Push(ledger);
+  ledger.faulted(0, 4999);
+  assert.deepEqual(taken(push), [5, 6, 4000]);
+  assert.equal(taken(push), null);
+  ledger.blocks[0]!.owed.set(7);
+  ledger.faulted(0, 2000);
   assert.deepEqual(taken(push), [7]);
 });
 

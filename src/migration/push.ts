@@ -5,16 +5,25 @@ import { BATCH_PAGES, type Batch, LATE_BATCH_PAGES } from "./scheduler.ts";
 /** Pages behind a fault that push looks at first: what a guest that reads on will want next. */
 const AHEAD_PAGES = 1024;
 
+/** How far push has come in a RAM block. */
+interface Cursor {
+  page: number;
+  /** It has begun at the block's first page. */
+  wrapped: boolean;
+  done: boolean;
+}
+
 /**
- * The order in which pages go unasked once the destination runs: around the latest fault, then those that the guest
- * used to write to, then the rest (the active push of Hines and Gopalan 2009, led by the faults). Each page leaves
+ * The order in which pages go unasked once the destination runs: behind the latest fault, then those that the guest
+ * used to write to, then the rest, both on from that fault (the active push of Hines and Gopalan 2009, led by the faults). Each page leaves
  * `owed` here or through a fault, never twice. Of a block with larger host pages one host page goes at a time, in
  * batches that follow each other on one connection.
  */
 export class Push {
   readonly #ledger: Ledger;
   readonly #scratch = new Uint32Array(2 * LATE_BATCH_PAGES);
-  readonly #cursors: { hot: number; rest: number }[];
+  readonly #hotCursors: Cursor[];
+  readonly #restCursors: Cursor[];
   /** What is left of a host page that a connection has begun. */
   readonly #halves = new Map<number, Batch[]>();
   #seenFaults = 0;
@@ -22,7 +31,10 @@ export class Push {
 
   constructor(ledger: Ledger) {
     this.#ledger = ledger;
-    this.#cursors = ledger.blocks.map(() => ({ hot: 0, rest: 0 }));
+    // Before a fault there is nothing before where it begins.
+    const begin = () => ({ page: 0, wrapped: true, done: false });
+    this.#hotCursors = ledger.blocks.map(begin);
+    this.#restCursors = ledger.blocks.map(begin);
   }
 
   /** Whether a host page was begun of which batches are still to be taken. */
@@ -37,7 +49,7 @@ export class Push {
       if (halves.length === 1) this.#halves.delete(connection);
       return halves.shift()!;
     }
-    const batch = this.#afterFault() ?? this.#hot() ?? this.#rest();
+    const batch = this.#afterFault() ?? this.#onward(true) ?? this.#onward(false);
     if (batch === null || batch.pages <= BATCH_PAGES) return batch;
     const [first, ...others] = inBatches(batch);
     this.#halves.set(connection, others);
@@ -49,6 +61,10 @@ export class Push {
     if (faults !== this.#seenFaults) {
       this.#seenFaults = faults;
       this.#follows = this.#ledger.lastFault;
+      const { block, page } = this.#follows;
+      for (const cursors of [this.#hotCursors, this.#restCursors]) {
+        cursors[block] = { page, wrapped: false, done: false };
+      }
     }
     if (this.#follows === null) return null;
     const { block, page } = this.#follows;
@@ -58,24 +74,21 @@ export class Push {
     return batch;
   }
 
-  #hot(): Batch | null {
-    for (const [index, block] of this.#ledger.blocks.entries()) {
-      const cursor = this.#cursors[index]!;
-      if (cursor.hot >= block.pages) continue;
-      const batch = this.#takeIn(index, cursor.hot, block.pages, true);
-      cursor.hot = batch === null ? block.pages : endOf(batch);
-      if (batch !== null) return batch;
-    }
-    return null;
-  }
-
-  #rest(): Batch | null {
-    for (const [index, block] of this.#ledger.blocks.entries()) {
-      const cursor = this.#cursors[index]!;
-      if (cursor.rest >= block.pages) continue;
-      const batch = this.#takeIn(index, cursor.rest, block.pages, false);
-      cursor.rest = batch === null ? block.pages : endOf(batch);
-      if (batch !== null) return batch;
+  /** On from the latest fault, since a guest that walks through memory comes there next, and at last what lies before. */
+  #onward(hotOnly: boolean): Batch | null {
+    const cursors = hotOnly ? this.#hotCursors : this.#restCursors;
+    for (const [index, { pages }] of this.#ledger.blocks.entries()) {
+      const cursor = cursors[index]!;
+      while (!cursor.done) {
+        const batch = this.#takeIn(index, cursor.page, pages, hotOnly);
+        if (batch !== null) {
+          cursor.page = Math.min(pages, endOf(batch));
+          return batch;
+        }
+        cursor.done = cursor.wrapped;
+        cursor.wrapped = true;
+        cursor.page = 0;
+      }
     }
     return null;
   }

@@ -2,8 +2,9 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { GuestHelper, guestPageCount } from "../../hints/index.ts";
 import { afterHello, answerTo, FakeHelper, helloPayload } from "../../hints/testing/fake-helper.ts";
-import type { PageBitmap } from "../../pages/index.ts";
-import { KernelPagesLook } from "./kernel-pages.ts";
+import { PageBitmap } from "../../pages/index.ts";
+import { Ledger } from "../ledger.ts";
+import { KernelPagesLook, oweZeroPages } from "./kernel-pages.ts";
 
 const pieces = [
   { firstGuestPage: 0, pages: 100, block: "ram", firstBlockPage: 0 },
@@ -58,4 +59,28 @@ test("a helper that can't tell is not asked", async () => {
   const look = new KernelPagesLook(Promise.resolve(helper), pieces);
   await look.done;
   assert.deepEqual([asked, look.pages], [0, null]);
+});
+
+test("of the kernel's pages the zero ones are owed, free ones and those of unreadable blocks are not", () => {
+  const ledger = Ledger.create([
+    { name: "ram", pages: 20_000 },
+    { name: "high", pages: 40 },
+  ]);
+  const [ram, high] = ledger.blocks;
+  for (const { zero, pages } of ledger.blocks) zero.setRange(0, pages);
+  ram!.zero.clear(6);
+  ram!.free.set(8);
+  const kernel = ["ram", "high"].map((name) => {
+    const all = new PageBitmap(20_000);
+    for (let page = 0; page < 20_000; page += 2) all.set(page);
+    return { name, tables: new PageBitmap(20_000), all };
+  });
+  const owed = oweZeroPages(ledger, kernel, (block) => block === 0);
+  assert.equal(owed, 10_000 - 2);
+  assert.equal(ram!.owed.count(), owed);
+  assert.ok(
+    ram!.owed.has(4) && !ram!.owed.has(5) && !ram!.owed.has(6) && !ram!.owed.has(8) && ram!.zero.has(8),
+  );
+  assert.equal(ram!.zero.countRange(0, 20_000), 20_000 - 1 - owed);
+  assert.equal(high!.owed.count(), 0);
 });

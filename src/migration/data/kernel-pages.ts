@@ -5,9 +5,13 @@ import {
   type KernelPagesAnswer,
 } from "../../hints/index.ts";
 import { PageBitmap } from "../../pages/index.ts";
+import type { Ledger } from "../ledger.ts";
 
 /** Ranges that are listed at most, 1 MiB: a kernel's pages are scattered between those of programs. */
 const MOST_RUNS = 131_072;
+
+/** Runs that are looked for at once. */
+const RUNS_AT_ONCE = 4096;
 
 /** The pages of one RAM block that are the guest's kernel's own. */
 export interface KernelPagesBlock {
@@ -16,6 +20,41 @@ export interface KernelPagesBlock {
   readonly tables: PageBitmap;
   /** These and all others: text, data, stacks, slabs. */
   readonly all: PageBitmap;
+}
+
+/**
+ * Has the zero pages of a kernel sent like others, at a bit each: the destination has nothing in their place until they
+ * come, and a kernel that resumes wants some of them at once. Only once QEMU has named every page, and only by the
+ * thread that takes pages out of `owed`.
+ * @returns how many
+ */
+export function oweZeroPages(
+  ledger: Ledger,
+  kernel: readonly KernelPagesBlock[],
+  readable: (block: number) => boolean,
+): number {
+  const scratch = new Uint32Array(2 * RUNS_AT_ONCE);
+  let pages = 0;
+  for (const [index, { name, zero, free, owed, pages: end }] of ledger.blocks.entries()) {
+    const all = kernel.find((block) => block.name === name)?.all;
+    if (all === undefined || !readable(index)) continue;
+    for (let from = 0; from < Math.min(end, all.pageCount); ) {
+      const filter = { only: zero, except: free };
+      const runCount = all.readRuns(from, Math.min(end, all.pageCount), end, scratch, filter);
+      for (let run = 0; run < runCount; run++) {
+        const first = scratch[2 * run]!;
+        for (let page = first; page < first + scratch[2 * run + 1]!; page++) {
+          // The feed may name it at this moment: then it knows better.
+          if (!zero.clear(page)) continue;
+          owed.set(page);
+          pages += 1;
+        }
+      }
+      if (runCount < RUNS_AT_ONCE) break;
+      from = scratch[2 * runCount - 2]! + scratch[2 * runCount - 1]!;
+    }
+  }
+  return pages;
 }
 
 /**

@@ -12,6 +12,7 @@ import { FeedGate, GATE_OPEN } from "./feed-gate.ts";
 import type { FeedInput, FeedNotice } from "./feed-thread.ts";
 import type { HintsInput } from "./free-page-looks.ts";
 import { GuestHints } from "./guest-hints.ts";
+import { oweZeroPages } from "./kernel-pages.ts";
 import { answerQemu } from "./qemu-answers.ts";
 import { discardsOf, type ResumeSet, resumeSetOf } from "./resume-set.ts";
 import { SendWindow } from "./send-window.ts";
@@ -80,6 +81,9 @@ class SourceProcess {
   #late = false;
   #stopPermitted = false;
   #starving = false;
+  #owesKernelsZeros = false;
+  readonly #readable = (block: number) =>
+    this.#start.memory.some((source) => source.block === this.#blocks[block]!.name);
   readonly #hints: GuestHints | null;
 
   constructor(start: Start) {
@@ -227,10 +231,8 @@ class SourceProcess {
   /** The guest stands and everything is listed: what goes before it may resume. */
   #chooseResumeSet({ learned, sources }: Extract<SourceCommand, { type: "resume-set" }>): void {
     this.#hints?.end();
-    const readable = (block: number) =>
-      this.#start.memory.some((source) => source.block === this.#blocks[block]!.name);
     const { workingSet = null, kernelPages: kernel = null } = this.#hints ?? {};
-    const set = resumeSetOf(this.#ledger!, { learned, kernel, workingSet }, readable, sources);
+    const set = resumeSetOf(this.#ledger!, { learned, kernel, workingSet }, this.#readable, sources);
     this.#resumeSet = inWholeHostPages(this.#ledger!, set);
     this.#scheduler!.restrictTo(this.#resumeSet.bitmaps);
     this.#dealing = "resume-set";
@@ -426,7 +428,16 @@ class SourceProcess {
       starving: this.#starving,
       holding: this.#dealing === "nothing",
     });
+    if (counters.firstPassDone) this.#oweKernelsZeros(ledger);
     if (counters.firstPassDone && counters.owedPages <= LATE_PAGES && !this.#late) this.#enterLateRounds();
+  }
+
+  /** Once, while the guest still runs here: they cost next to nothing, and each may be a fault. */
+  #oweKernelsZeros(ledger: Ledger): void {
+    const kernel = this.#hints?.kernelPages ?? null;
+    if (this.#owesKernelsZeros || kernel === null || this.#dealing !== "all" || this.#feedEnded) return;
+    this.#owesKernelsZeros = true;
+    if (oweZeroPages(ledger, kernel, this.#readable) > 0) this.#pumpSoon();
   }
 
   #hurry(on: boolean): void {
