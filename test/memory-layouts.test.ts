@@ -11,13 +11,17 @@ const [newest] = qemuVersions();
 /** The huge block of both ends, in pages of 2 MiB. */
 const HUGE_PAGES = 2 * 64;
 
-/** Three nodes: shared memory, private memory, and what all processors belong to, of huge pages where there are some. */
+/**
+ * Three nodes: what all processors belong to, of huge pages where there are some; shared memory; private memory. The
+ * first one lies at the beginning of QEMU's addresses, and the others are no multiples of 256 KiB: of any other block that is
+ * one, QEMU 10.0 under TCG resets the wrong range when it syncs its dirty log, and ends itself where that spans two.
+ */
 function nodes(huge: boolean): string[] {
   const hugetlb = huge ? ",hugetlb=on,hugetlbsize=2M" : "";
   return [
-    ...["-object", "memory-backend-memfd,id=shared0,size=65536K,share=on"],
-    ...["-object", "memory-backend-ram,id=private0,size=65544K"],
     ...["-object", `memory-backend-memfd,id=main0,size=131072K,share=on${hugetlb}`],
+    ...["-object", "memory-backend-memfd,id=shared0,size=65544K,share=on"],
+    ...["-object", "memory-backend-ram,id=private0,size=65544K"],
     ...[
       "-numa",
       "node,memdev=main0,cpus=0-3",
@@ -45,7 +49,10 @@ test("a guest with four processors and three memory blocks of different kinds mo
   pair.a.startsAs = renamed;
   pair.b.startsAs = renamed;
   const layout = JSON.stringify(nodes(huge.missing === null));
-  let machine = await pair.start(pair.a, guestMachine(`vcpus: 4\nextraArguments: ${layout}`));
+  let machine = await pair.start(
+    pair.a,
+    guestMachine(`vcpus: 4\nextraArguments: ${layout}`, "web", "262160KiB"),
+  );
   await loadGuest(machine, BUSY);
   let [from, to] = [pair.a, pair.b];
   for (const strategy of ["hybrid", "post-copy"] as const) {

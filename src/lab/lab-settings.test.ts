@@ -1,6 +1,5 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { payingSources } from "../migration/settings.ts";
 import { readLabSettings } from "./lab-settings.ts";
 import { oddMemoryBytes } from "./odd-memory.ts";
 
@@ -39,8 +38,8 @@ test("an unlimited link has no rate", () => {
 });
 
 test("the resume set is all that pays, nothing, or what is named", () => {
-  assert.deepEqual(readLabSettings({}).resumeSet, payingSources);
-  assert.deepEqual(readLabSettings({ resumeSet: "auto" }).resumeSet, payingSources);
+  assert.deepEqual(readLabSettings({}).resumeSet, null);
+  assert.deepEqual(readLabSettings({ resumeSet: "auto" }).resumeSet, null);
   assert.deepEqual(readLabSettings({ resumeSet: "none" }).resumeSet, []);
   assert.deepEqual(readLabSettings({ resumeSet: "kernel,learned" }).resumeSet, ["kernel", "learned"]);
   for (const resumeSet of ["", "kernel,", "all", "none,kernel"]) {

@@ -63,8 +63,8 @@ export interface LabSettings {
   readonly contents: (typeof contentSourceNames)[number];
   readonly freePages: (typeof freePagesNames)[number];
   readonly workingSet: (typeof workingSetNames)[number];
-  /** What leads a guest that resumes early. */
-  readonly resumeSet: readonly ResumeSetSource[];
+  /** What leads a guest that resumes early; null: what pays. */
+  readonly resumeSet: readonly ResumeSetSource[] | null;
   /** The guest drops clean page cache first. */
   readonly dropCache: boolean;
   readonly bandwidthBytesPerSecond: number | null;
@@ -172,7 +172,7 @@ export function readLabSettings(text: LabSettingsText): LabSettings {
     contents: data.contents,
     freePages: data.freePages,
     workingSet: data.workingSet,
-    resumeSet: resumeSetFrom(data.resumeSet),
+    resumeSet: resumeSetFrom(data.resumeSet) ?? null,
     dropCache: data.dropCache,
     balloon: balloonUse(data.balloon),
     kernelParameters: data.kernelParameters,

@@ -198,7 +198,8 @@ async function startEngine(
     giveUpMs: settings.giveUpMs,
     settings: {
       ...{ strategy: strategy as "pre-copy", downtimeLimitMs, compression, contents },
-      ...{ freePages, workingSet, dropCache, resumeSet: [...resumeSet] },
+      ...{ freePages, workingSet, dropCache },
+      ...(resumeSet === null ? {} : { resumeSet: [...resumeSet] }),
       ...(bandwidthBytesPerSecond === null ? {} : { bandwidthBytesPerSecond }),
       ...(bubblePages === null ? {} : { bubblePages }),
     },

@@ -26,9 +26,6 @@ export const resumeSetSources = ["learned", "kernel", "written", "working-set", 
 /** One of them. */
 export type ResumeSetSource = (typeof resumeSetSources)[number];
 
-/** Those that pay for their bytes; `docs/post-copy.md` has the measurements. */
-export const payingSources: readonly ResumeSetSource[] = resumeSetSources;
-
 /** What an experiment may leave out of the rebuilding of devices, to see that it was needed. */
 export const rebuildPartNames = ["pit", "pic", "ioapic", "uart", "rtc", "nic", "pointers"] as const;
 
@@ -50,8 +47,8 @@ export const migrationSettingsSchema = z.object({
   dropCache: z.boolean().default(false),
   /** Whether a guest that may resume early is asked which pages it works with, to send these first. */
   workingSet: z.enum(workingSetNames).default("auto"),
-  /** Which pages leave before a guest resumes early. */
-  resumeSet: z.array(z.enum(resumeSetSources)).default([...payingSources]),
+  /** Which pages leave before a guest resumes early; absent: those that pay for their bytes. */
+  resumeSet: z.array(z.enum(resumeSetSources)).optional(),
   /** Pages that go with one that the guest waits for; absent: it adapts to what pays. */
   bubblePages: z.number().int().min(1).max(256).optional(),
   /** Bulk connections, each with its own thread per side; two fill a 1 Gbit/s link on two cores. */
@@ -67,11 +64,11 @@ export type MigrationSettingsInput = z.input<typeof migrationSettingsSchema>;
 export type MigrationSettings = z.output<typeof migrationSettingsSchema>;
 
 /**
- * Reads `auto`, `none`, or names of sources with commas between them.
+ * Reads `auto`, `none`, or names of sources with commas between them. Undefined is `auto`.
  * @throws GodwitError `GODWIT_USAGE` for anything else
  */
-export function resumeSetFrom(text: string): ResumeSetSource[] {
-  if (text === "auto") return [...payingSources];
+export function resumeSetFrom(text: string): ResumeSetSource[] | undefined {
+  if (text === "auto") return undefined;
   if (text === "none") return [];
   return text.split(",").map((name) => {
     const known = resumeSetSources.find((source) => source === name);

@@ -32,7 +32,7 @@ class Rig implements Disposable {
     const buffers = (bitmaps: readonly PageBitmap[]) => bitmaps.map(({ buffer }) => buffer);
     const [requested, placed] = [buffers(this.requested), buffers(this.placed)];
     const listening = this.listening.buffer as SharedArrayBuffer;
-    const input = { sectionId: 2, blocks, requested, placed, listening };
+    const input = { sectionId: 2, blocks, requested, placed, memory: [], listening };
     this.placer = new Placer(input, new WriteLock(), this.#file);
     this.placer.onAnswered = (block, page) => this.answered.push(`${block} ${page}`);
   }

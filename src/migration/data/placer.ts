@@ -2,6 +2,8 @@ import { writeSync } from "node:fs";
 import { GodwitError } from "../../base/errors.ts";
 // From the files themselves: the rooms' doors bring much along, which costs each thread 0.1 s.
 import { PageBitmap } from "../../pages/index.ts";
+import { GuestMemory } from "../../qemu/guest-memory.ts";
+import type { MemorySource } from "../../qemu/memory-source.ts";
 import { RamSectionWriter, ramSectionBytes } from "../../stream/ram-section-writer.ts";
 import type { BatchHandler, BulkTotals } from "../../wire/index.ts";
 import { BATCH_PAGES } from "../scheduler.ts";
@@ -10,12 +12,15 @@ import type { WriteLock } from "./write-lock.ts";
 
 const PAGE_BYTES = 4096;
 
+const ZERO_PAGE = Buffer.alloc(PAGE_BYTES);
+
 /** What the threads that place pages share; see `DialOrder`. */
 export interface PlacerInput {
   readonly sectionId: number;
   readonly blocks: readonly HeadBlock[];
   readonly requested: readonly SharedArrayBuffer[];
   readonly placed: readonly SharedArrayBuffer[];
+  readonly memory: readonly MemorySource[];
   readonly listening: SharedArrayBuffer;
 }
 
@@ -27,14 +32,18 @@ interface HostPage {
 }
 
 /**
- * Composes one RAM section per batch and writes it whole, under the lock that all threads share. Once QEMU listens for
- * pages in any order it takes a larger host page only whole and in one section: its batches, which follow each other
- * on a connection, are gathered until all of it is there.
+ * Puts each batch where the guest will look for it: into the memory of QEMU's process where that may be written, else
+ * as one RAM section into its stream, written whole, under the lock that all threads share. A block never goes both
+ * ways, since nothing orders them. Once QEMU listens for pages in any order it takes a larger host page only whole and in
+ * one section: its batches, which follow each other on a connection, are gathered until all of it is there.
  */
 export class Placer implements BatchHandler {
   readonly #lock: WriteLock;
   readonly #file: number;
   readonly #section: RamSectionWriter;
+  readonly #memory: GuestMemory;
+  /** Of each RAM block, its position in the memory that is written from outside, or -1. */
+  readonly #direct: readonly number[];
   readonly #hostPages: readonly number[];
   readonly #listening: Int32Array;
   readonly #requested: readonly PageBitmap[];
@@ -46,7 +55,7 @@ export class Placer implements BatchHandler {
 
   /** @param file the descriptor of QEMU's migration socket */
   constructor(
-    { sectionId, blocks, requested, placed, listening }: PlacerInput,
+    { sectionId, blocks, requested, placed, memory, listening }: PlacerInput,
     lock: WriteLock,
     file: number,
   ) {
@@ -59,6 +68,8 @@ export class Placer implements BatchHandler {
       blocks,
       Buffer.allocUnsafeSlow(ramSectionBytes(mostPages)),
     );
+    this.#memory = new GuestMemory(memory, "read and write");
+    this.#direct = blocks.map(({ name }) => this.#memory.indexOf(name));
     this.#listening = new Int32Array(listening);
     this.#requested = requested.map((shared) => PageBitmap.fromShared(shared));
     this.#placed = placed.map((shared) => PageBitmap.fromShared(shared));
@@ -66,6 +77,11 @@ export class Placer implements BatchHandler {
 
   /** @throws GodwitError `GODWIT_BULK_FRAME` when a host page comes in any other way than one piece after the other */
   onBatch(block: number, runs: Uint32Array, runCount: number, zeroFlags: Uint8Array, contents: Buffer): void {
+    if (this.#direct[block]! >= 0) {
+      this.#writeMemory(block, runs, runCount, zeroFlags, contents);
+      this.#settle(block, runs, runCount);
+      return;
+    }
     const whole = this.#hostPages[block]! > 1 && Atomics.load(this.#listening, 0) !== 0;
     if (!whole) {
       this.#section.begin();
@@ -100,6 +116,36 @@ export class Placer implements BatchHandler {
     hostPage.pages += count;
     this.#gathering = hostPage;
     return hostPage;
+  }
+
+  /** Stretch by stretch. A zero page needs writing only where the page was there before: unwritten memory is zero. */
+  #writeMemory(
+    block: number,
+    runs: Uint32Array,
+    runCount: number,
+    zeroFlags: Uint8Array,
+    contents: Buffer,
+  ): void {
+    const memory = this.#memory;
+    const target = this.#direct[block]!;
+    const placed = this.#placed[block]!;
+    let index = 0;
+    let offset = 0;
+    for (let run = 0; run < runCount; run++) {
+      const end = runs[2 * run]! + runs[2 * run + 1]!;
+      for (let page = runs[2 * run]!; page < end; ) {
+        const first = page;
+        const zero = zeroFlags[index];
+        for (; page < end && zeroFlags[index] === zero; page++) index += 1;
+        if (zero !== 1) offset += memory.write(target, first, page - first, contents, offset);
+        else {
+          for (let at = placed.next(first, page); at >= 0; ) {
+            memory.write(target, at, 1, ZERO_PAGE, 0);
+            at = at + 1 < page ? placed.next(at + 1, page) : -1;
+          }
+        }
+      }
+    }
   }
 
   #append(block: number, runs: Uint32Array, runCount: number, zeroFlags: Uint8Array, contents: Buffer): void {

@@ -3,7 +3,7 @@ import { test } from "node:test";
 import { PageBitmap, runsOf } from "../../pages/index.ts";
 import { Ledger } from "../ledger.ts";
 import { type ResumeSetSource, resumeSetSources } from "../settings.ts";
-import { discardsOf, resumeSetOf } from "./resume-set.ts";
+import { discardsOf, payingSources, resumeSetOf } from "./resume-set.ts";
 
 const PAGES = 20_000;
 const always = () => true;
@@ -107,6 +107,11 @@ for (const source of resumeSetSources) {
     assert.equal(bySource[source], pages);
   });
 }
+
+test("what was written to last pays only where the kernel's pages are not known, a working set nowhere", () => {
+  assert.deepEqual(payingSources(null), ["learned", "written", "neighbourhood"]);
+  assert.deepEqual(payingSources([]), ["learned", "kernel", "neighbourhood"]);
+});
 
 test("no source, no resume set", () => {
   const { ledger, hints } = scene();

@@ -47,6 +47,14 @@ export interface ResumeSet {
 }
 
 /**
+ * The sources that pay for their bytes: what the guest wrote to last is worth its part of the pause only where nobody
+ * says which of it is the kernel's, and its programs' working set nowhere (`docs/post-copy.md` has the measurements).
+ */
+export function payingSources(kernel: ResumeSetHints["kernel"]): readonly ResumeSetSource[] {
+  return ["learned", kernel === null ? "written" : "kernel", "neighbourhood"];
+}
+
+/**
  * Which owed pages go before the guest resumes, as many as the pause bears: those that it asked for first after
  * earlier moves, in that order; its kernel's, page tables first; those that it wrote to just before it stopped more
  * than once; those that it touched in each of the last looks at its working set; the others that it wrote to; the rest

@@ -14,7 +14,7 @@ import type { HintsInput } from "./free-page-looks.ts";
 import { GuestHints } from "./guest-hints.ts";
 import { oweZeroPages } from "./kernel-pages.ts";
 import { answerQemu } from "./qemu-answers.ts";
-import { discardsOf, type ResumeSet, resumeSetOf } from "./resume-set.ts";
+import { discardsOf, payingSources, type ResumeSet, resumeSetOf } from "./resume-set.ts";
 import { SendWindow } from "./send-window.ts";
 import type { SenderInput, SenderNotice, SenderTask } from "./sender-thread.ts";
 import type {
@@ -232,7 +232,12 @@ class SourceProcess {
   #chooseResumeSet({ learned, sources }: Extract<SourceCommand, { type: "resume-set" }>): void {
     this.#hints?.end();
     const { workingSet = null, kernelPages: kernel = null } = this.#hints ?? {};
-    const set = resumeSetOf(this.#ledger!, { learned, kernel, workingSet }, this.#readable, sources);
+    const set = resumeSetOf(
+      this.#ledger!,
+      { learned, kernel, workingSet },
+      this.#readable,
+      sources ?? payingSources(kernel),
+    );
     this.#resumeSet = inWholeHostPages(this.#ledger!, set);
     this.#scheduler!.restrictTo(this.#resumeSet.bitmaps);
     this.#dealing = "resume-set";

@@ -53,11 +53,11 @@ export type SourceCommand =
   | { readonly type: "hold-pages" }
   /** What is owed leaves again. */
   | { readonly type: "deal-pages" }
-  /** What the resume set is made of; `learned`: what the guest asked for first before, pairs of RAM block and page. */
+  /** What the resume set is made of, null for what pays; `learned`: what the guest asked for first before, pairs of RAM block and page. */
   | {
       readonly type: "resume-set";
       readonly learned: Uint32Array;
-      readonly sources: readonly ResumeSetSource[];
+      readonly sources: readonly ResumeSetSource[] | null;
     }
   /** The destination takes pages in any order now: what is owed goes unasked, around faults first. */
   | { readonly type: "push" }

@@ -28,7 +28,7 @@ export async function surveyHints(run: SourceRun, signal: AbortSignal): Promise<
   const wanted = settings.freePages ?? machine.machine.freePages;
   const { postcopy } = run.strategy;
   const workingSet = settings.workingSet === "auto" && postcopy;
-  const kernelPages = settings.resumeSet.includes("kernel") && postcopy;
+  const kernelPages = settings.resumeSet?.includes("kernel") !== false && postcopy;
   if (!machine.machine.channels.some(({ name }) => name === HELPER_CHANNEL)) return null;
   if (
     (wanted === "off" && !workingSet && !kernelPages) ||

@@ -118,7 +118,8 @@ export async function live(run: SourceRun): Promise<void> {
 async function stopForPostcopy(run: SourceRun, stopped: AbortSignal): Promise<void> {
   run.postcopy = { ...noPostcopy };
   run.carrier.send({ type: "hold-pages" });
-  run.carrier.send({ type: "resume-set", learned: run.learned, sources: run.options.settings.resumeSet });
+  const sources = run.options.settings.resumeSet ?? null;
+  run.carrier.send({ type: "resume-set", learned: run.learned, sources });
   // A guest that stands still can't tell its free pages, and those of a first pass are told when it is over.
   if (run.hints !== null && run.hints.freePages !== null) {
     await run.carrier.looksSettled(AbortSignal.any([run.signal, stopped])).catch(() => {});
