@@ -26,8 +26,11 @@ const MOST_RECENT_PAGES = 1024;
 /** And pages that are there only because the guest was seen working with them, 4 MiB. */
 const MOST_WORKING_SET_PAGES = 1024;
 
-/** Pages on either side of another one that go with it: half of the least neighbourhood of a fault. */
-const NEIGHBOURS = 4;
+/**
+ * Pages on either side of another one that go with it: the neighbourhood that a fault begins with. What was learned are the
+ * faults of earlier moves, each of which spared those around it.
+ */
+const NEIGHBOURS = 16;
 
 /** What is known of a guest that is about to resume. */
 export interface ResumeSetHints {
