@@ -1,10 +1,13 @@
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
-import { readFileSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
+import { join } from "node:path";
 import { test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Rtl8139State } from "../src/metal/devices/rtl8139.ts";
-import { BareMetal } from "../src/metal/index.ts";
+import { BareMetal, undoLeftCapture } from "../src/metal/index.ts";
+import { Journal } from "../src/migration/journal.ts";
+import { recoverMigrations } from "../src/migration/recover.ts";
 import { memoryFile } from "../src/qemu/state-paths.ts";
 import { Workshop } from "./qemu-machines.ts";
 import { DeviceOracle, numberAt } from "./support/device-oracle.ts";
@@ -77,6 +80,37 @@ test("a machine without paravirtual devices moves by rebuilding its hardware, an
     const report = await migration.run();
     assert.equal(report.outcome, "failed");
     assert.ok(report.opaque !== null, "its devices had been read");
+    await stream.more(200);
+    assert.equal(stream.torn, null);
+  });
+
+  await t.test("what an agent that died had read of its devices is undone by the next one", async () => {
+    using stream = await GuestStream.open(await forwardedPort(machine));
+    await stream.more(50);
+    const head = {
+      migrationId: "m-died",
+      vm: machine.name,
+      machineFolder: machine.folder,
+      guestPaused: false,
+    };
+    const folder = join(pair.a.folder, head.migrationId);
+    Journal.create(folder, { ...head, role: "source", peer: { name: pair.b.name } }, "started").close();
+    const metal = new BareMetal(machine);
+    await metal.prepare();
+    await machine.qmp.execute("stop");
+    await metal.captureState();
+    metal.close();
+    const [recovered] = await recoverMigrations({
+      folder: pair.a.folder,
+      credentials: pair.a.credentials,
+      hostName: pair.a.name,
+      softwareVersion: "test",
+      machineIn: async (path) => (path === machine.folder ? machine : null),
+      undoOpaque: undoLeftCapture,
+      signal: new AbortController().signal,
+    });
+    assert.equal(recovered?.as, "here");
+    assert.equal(existsSync(join(machine.folder, "captured-devices.jsonl")), false);
     await stream.more(200);
     assert.equal(stream.torn, null);
   });

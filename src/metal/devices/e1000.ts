@@ -146,12 +146,13 @@ export const e1000: DeviceKind<z.output<typeof shadowSchema>, E1000State> = {
   freshShadow: () => ({}),
   observe() {},
 
-  async capture(machine, _shadow, { pci }) {
+  async capture(machine, _shadow, { pci }, disturbs = () => {}) {
     const config = await capturePci(machine, pci!);
     const base = decodedBase(config, "memory");
     if (base === null) return unmapped(config);
     const get = (offset: number) => machine.readRegister(base + offset);
     const [interruptMask, causes, mdic] = await Promise.all([get(IMS), get(ICS), get(MDIC)]);
+    disturbs({ ...unmapped(config), isMapped: true, mdic, interruptMask, causes });
     await machine.writeRegister(base + IMC, 0xffff_ffff);
     const offsets = [...SAVED, ...TABLES.flatMap(tableOffsets)];
     const read = await Promise.all([...offsets, CTRL, RCTL, TCTL].map(get));
@@ -195,7 +196,9 @@ export const e1000: DeviceKind<z.output<typeof shadowSchema>, E1000State> = {
 
   async undo(machine, state) {
     const base = decodedBase(state.pci, "memory");
-    if (base !== null) await machine.writeRegister(base + IMS, state.interruptMask);
+    if (base === null) return;
+    await repeatPhy(machine, base, state.mdic);
+    await machine.writeRegister(base + IMS, state.interruptMask);
   },
 };
 

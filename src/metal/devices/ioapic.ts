@@ -69,10 +69,11 @@ export const ioapic: DeviceKind<z.output<typeof shadowSchema>, IoapicState> = {
   freshShadow: () => ({}),
   observe() {},
 
-  async capture(machine) {
+  async capture(machine, _shadow, _where, disturbs = () => {}) {
     const select = await machine.readRegister(SELECT);
     // Nobody answers there on a machine without one.
     if (select === 0xffff_ffff) return { present: false, select: 0, id: 0, entries: [] };
+    disturbs({ present: true, select, id: 0, entries: [] });
     const [version, id] = await Promise.all([read(machine, VERSION), read(machine, ID)]);
     const count = Math.min(((version >>> 16) & 0xff) + 1, MAX_ENTRIES);
     const halves = Array.from({ length: 2 * count }, (_, half) => read(machine, FIRST_ENTRY + half));
@@ -103,8 +104,10 @@ export const ioapic: DeviceKind<z.output<typeof shadowSchema>, IoapicState> = {
     await machine.writeRegister(SELECT, state.select);
   },
 
-  // Reading changes only which register is selected, and that is put back at once.
-  async undo() {},
+  // Reading changes only which register is selected, and puts that back unless it is broken off.
+  async undo(machine, state) {
+    if (state.present) await machine.writeRegister(SELECT, state.select);
+  },
 };
 
 function read(machine: PhysicalMachine, index: number): Promise<number> {

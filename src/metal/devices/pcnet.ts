@@ -118,7 +118,7 @@ export const pcnet: DeviceKind<z.output<typeof shadowSchema>, PcnetState> = {
   freshShadow: () => ({}),
   observe() {},
 
-  async capture(machine, _shadow, { pci }) {
+  async capture(machine, _shadow, { pci }, disturbs = () => {}) {
     const config = await capturePci(machine, pci!);
     const base = decodedBase(config, "port");
     if (base === null) return unmapped(config);
@@ -133,10 +133,16 @@ export const pcnet: DeviceKind<z.output<typeof shadowSchema>, PcnetState> = {
         },
       );
     }
+    // In one go, so that nobody finds another register chosen.
+    const [csr5, control, csr4] = await Promise.all([
+      chip.read(5),
+      chip.read(0),
+      chip.read(4),
+      machine.writePort(base + ADDRESS_PORT, address, 2),
+    ]);
+    disturbs({ ...unmapped(config), isMapped: true, address, control, csr4, csr5 });
     // Suspended, the chip looks at no ring by itself any more.
-    const csr5 = await chip.read(5);
     await chip.write(5, (csr5 & ~CSR5_CAUSES) | SUSPEND);
-    const [control, csr4] = await Promise.all([chip.read(0), chip.read(4)]);
     await chip.write(0, 0);
     const initBlock = await Promise.all(INIT_BLOCK.map((index) => chip.read(index)));
     const values = await Promise.all(SAVED.map((index) => chip.read(index)));

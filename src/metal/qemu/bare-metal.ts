@@ -112,11 +112,9 @@ export class BareMetal {
   async captureState(): Promise<DevicesState> {
     const { hardware, devices, monitor, following } = this.#open!;
     clearInterval(following);
-    const captured = captureDevices(hardware, devices, monitor);
-    this.#captured = captured;
-    const state = await captured;
-    keepCapture(this.#machine.folder, state);
-    return state;
+    const { folder } = this.#machine;
+    this.#captured = captureDevices(hardware, devices, monitor, (state) => keepCapture(folder, state));
+    return this.#captured;
   }
 
   /** Makes the stopped machine as it was before {@link capture}. */
