@@ -19,6 +19,7 @@ export function metalCommand(program: Command, exit: (code: number) => void): vo
     .option("--hops <count>", "moves to and fro", "1")
     .option("--link <rate>", "the migration link, such as 1Gbit/s, or unlimited", "1Gbit/s")
     .option("--memory <size>", "the guest's memory; 8 KiB more where QEMU under TCG needs it", "256MiB")
+    .option("--exact-memory", "no 8 KiB more: only for QEMU 10 and later")
     .option("--vcpus <count>", "the guest's processors", "1")
     .option("--apic", "the guest uses its APICs (default: 8259A and 8254 alone)")
     .option("--nic <model>", "rtl8139, pcnet or e1000", "rtl8139")
