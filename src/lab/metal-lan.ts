@@ -51,8 +51,11 @@ export class MetalLan implements AsyncDisposable {
       "hubport,id=two,hubid=0,netdev=lan",
     ].flatMap((backend) => ["-netdev", backend]);
     const nothing = ["-machine", "none", "-nodefaults", "-no-user-config", "-display", "none"];
-    const cable = client.spawn(qemu, [...nothing, ...netdevs], { stdio: ["ignore", "ignore", "inherit"] });
-    runFirst(cable.pid);
+    const cable = client.spawn(qemu, [...nothing, ...netdevs], {
+      detached: true,
+      stdio: ["ignore", "ignore", "inherit"],
+    });
+    if (cable.pid !== undefined) runFirst(cable.pid);
     await carrier(client.namespace.name, cable);
     return new MetalLan(lan, cable);
   }

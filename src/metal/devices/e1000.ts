@@ -2,6 +2,7 @@ import { z } from "zod";
 import type { DeviceKind } from "../device.ts";
 import type { PhysicalMachine } from "../physical-machine.ts";
 import type { Register } from "../registers.ts";
+import { type NoShadow, noShadow } from "./no-shadow.ts";
 import { capturePci, decodedBase, pciRegisters, pciStateSchema, restorePci } from "./pci-state.ts";
 
 /** Intel's PCI/PCI-X Family of Gigabit Ethernet Controllers Software Developer's Manual (317453), the 82540EM. */
@@ -117,7 +118,6 @@ const registers: readonly Register[] = [
 
 const long = z.int().min(0).max(0xffff_ffff);
 const word = z.int().min(0).max(0xffff);
-const shadowSchema = z.strictObject({});
 const stateSchema = z.strictObject({
   pci: pciStateSchema,
   isMapped: z.boolean(),
@@ -136,15 +136,13 @@ const stateSchema = z.strictObject({
 export type E1000State = z.output<typeof stateSchema>;
 
 /** Intel's 82540EM: a NIC whose state can be read and written throughout. */
-export const e1000: DeviceKind<z.output<typeof shadowSchema>, E1000State> = {
+export const e1000: DeviceKind<NoShadow, E1000State> = {
   name: "e1000",
   title: "82540EM Ethernet",
   registers,
-  shadowSchema,
+  ...noShadow,
   stateSchema,
   matches: ({ vendor, device }) => vendor === VENDOR && device === DEVICE,
-  freshShadow: () => ({}),
-  observe() {},
 
   async capture(machine, _shadow, { pci }, disturbs = () => {}) {
     const config = await capturePci(machine, pci!);

@@ -2,6 +2,7 @@ import { z } from "zod";
 import type { DeviceKind } from "../device.ts";
 import type { PhysicalMachine } from "../physical-machine.ts";
 import type { Register } from "../registers.ts";
+import { type NoShadow, noShadow } from "./no-shadow.ts";
 
 /** Intel 82093AA data sheet (order number 290566). */
 const SELECT = 0xfec0_0000;
@@ -54,20 +55,17 @@ const stateSchema = z.strictObject({
   id: word,
   entries: z.array(z.strictObject({ low: word, high: word })).max(MAX_ENTRIES),
 });
-const shadowSchema = z.strictObject({});
 
 /** The I/O APIC's registers. */
 export type IoapicState = z.output<typeof stateSchema>;
 
 /** The I/O APIC of a PC. */
-export const ioapic: DeviceKind<z.output<typeof shadowSchema>, IoapicState> = {
+export const ioapic: DeviceKind<NoShadow, IoapicState> = {
   name: "ioapic",
   title: "82093AA I/O APIC",
   registers,
-  shadowSchema,
+  ...noShadow,
   stateSchema,
-  freshShadow: () => ({}),
-  observe() {},
 
   async capture(machine, _shadow, _where, disturbs = () => {}) {
     const select = await machine.readRegister(SELECT);

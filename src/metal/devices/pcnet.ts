@@ -3,6 +3,7 @@ import { GodwitError } from "../../base/errors.ts";
 import type { DeviceKind } from "../device.ts";
 import type { PhysicalMachine } from "../physical-machine.ts";
 import type { Register } from "../registers.ts";
+import { type NoShadow, noShadow } from "./no-shadow.ts";
 import { capturePci, decodedBase, pciRegisters, pciStateSchema, restorePci } from "./pci-state.ts";
 
 /** AMD Am79C970A PCnet-PCI II data sheet (publication 19436). */
@@ -91,7 +92,6 @@ const registers: readonly Register[] = [
 ];
 
 const word = z.int().min(0).max(0xffff);
-const shadowSchema = z.strictObject({});
 const stateSchema = z.strictObject({
   pci: pciStateSchema,
   isMapped: z.boolean(),
@@ -108,15 +108,13 @@ const stateSchema = z.strictObject({
 export type PcnetState = z.output<typeof stateSchema>;
 
 /** AMD's PCnet-PCI II: descriptor rings whose pointers can be read and written once the chip is suspended. */
-export const pcnet: DeviceKind<z.output<typeof shadowSchema>, PcnetState> = {
+export const pcnet: DeviceKind<NoShadow, PcnetState> = {
   name: "pcnet",
   title: "Am79C970A PCnet-PCI II Ethernet",
   registers,
-  shadowSchema,
+  ...noShadow,
   stateSchema,
   matches: ({ vendor, device }) => vendor === VENDOR && device === DEVICE,
-  freshShadow: () => ({}),
-  observe() {},
 
   async capture(machine, _shadow, { pci }, disturbs = () => {}) {
     const config = await capturePci(machine, pci!);
