@@ -5,7 +5,9 @@ import { join } from "node:path";
 import { test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Rtl8139State } from "../src/metal/devices/rtl8139.ts";
-import { BareMetal, undoLeftCapture } from "../src/metal/index.ts";
+import { BareMetal, letGoOfHeld, undoLeftCapture } from "../src/metal/index.ts";
+import { isLookedAt } from "../src/metal/qemu/bare-metal.ts";
+import { whileHeld } from "../src/metal/qemu/hold.ts";
 import { Journal } from "../src/migration/journal.ts";
 import { recoverMigrations } from "../src/migration/recover.ts";
 import { memoryFile } from "../src/qemu/state-paths.ts";
@@ -113,6 +115,24 @@ test("a machine without paravirtual devices moves by rebuilding its hardware, an
     assert.equal(existsSync(join(machine.folder, "captured-devices.jsonl")), false);
     await stream.more(200);
     assert.equal(stream.torn, null);
+  });
+
+  await t.test("a machine that an agent held for a look when it died goes on", async () => {
+    using stream = await GuestStream.open(await forwardedPort(machine));
+    await stream.more(50);
+    const metal = new BareMetal(machine);
+    await metal.prepare();
+    const died = Promise.withResolvers<never>();
+    void whileHeld(machine, async () => {
+      await metal.captureState();
+      metal.close();
+      return died.promise;
+    });
+    while (isLookedAt(machine)) await sleep(5);
+    await letGoOfHeld(machine);
+    await stream.more(200);
+    assert.equal(stream.torn, null);
+    await letGoOfHeld(machine);
   });
 
   let [from, to] = [pair.a, pair.b];
