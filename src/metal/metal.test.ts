@@ -200,6 +200,17 @@ function withShadow(state: unknown, shadowed: unknown): unknown {
   return { chips: chips.map((chip, index) => ({ ...chip, shadow: shadows[index]!.shadow })) };
 }
 
+test("a one-shot that was over is over at once in the rebuilt machine, however far it had counted on", async () => {
+  const machine = bootedMachine();
+  machine.guest("port", 0x43, 0x30);
+  machine.guest("port", 0x40, 0x00);
+  machine.guest("port", 0x40, 0x00);
+  machine.timer.tick(0x1_8000);
+  const { state } = await captured(machine);
+  const other = await rebuilt(machine, state);
+  assert.equal(other.timer.count(0), 1);
+});
+
 test("a NIC that asks for attention asks again after the move", async () => {
   const machine = bootedMachine();
   machine.nic.arrives(FRAME);

@@ -155,12 +155,17 @@ test("a PCnet is suspended while its rings are read, and started again where it 
   const machine = pciMachine();
   let address = 0;
   const csr = new Map<number, number>([
-    [0, 0x0073],
+    [0, 0x007b],
     [1, 0x1234],
     [5, 0],
     [72, 11],
     [74, 7],
   ]);
+  const bcr = new Map<number, number>([[4, 0x80c0]]);
+  machine.place("port", 0xc016, {
+    read: () => bcr.get(address) ?? 0,
+    write: (value) => bcr.set(address, value),
+  });
   const written: string[] = [];
   machine.place("port", 0xc012, {
     read: () => address,
@@ -179,11 +184,14 @@ test("a PCnet is suspended while its rings are read, and started again where it 
   assert.deepEqual(written, ["5=1", "0=0"], "suspended, then silent");
   assert.equal(address, 0, "the guest's register address is back");
   await pcnet.undo(machine, state, SLOT);
-  assert.deepEqual(written.slice(2), ["5=0", "0=64"], "at work again, and asking");
+  assert.deepEqual(written.slice(2), ["5=0", "0=72"], "at work again, and asking");
   written.length = 0;
   csr.clear();
   await pcnet.restore(machine, state, SLOT);
   assert.deepEqual([csr.get(1), csr.get(72), csr.get(74)], [0x1234, 11, 7]);
+  assert.equal(bcr.get(4), 0x00c0, "whether a LED shines can't be set");
+  await pcnet.finish!(machine, state, SLOT);
+  assert.equal(written.at(-1), "0=72", "a transmit demand that was pending is made again");
   assert.ok(written.indexOf("0=1") < written.indexOf("72=11"), "the initialisation would reset the pointers");
   assert.ok(written.indexOf("5=1") < written.indexOf("72=11"), "pointers are only taken while suspended");
 });

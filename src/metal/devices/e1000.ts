@@ -22,8 +22,8 @@ const CTRL_RESET = 0x0400_0000;
 const MDIC_READ = 0x0820_0000;
 const MDIC_WRITE = 0x0420_0000;
 const MDIC_READY = 0x1000_0000;
-/** PHY registers that software may write: control, advertisement, PHY specific control. */
-const PHY_REGISTERS = [0, 4, 16] as const;
+/** PHY registers that software may write: control, advertisement, 1000BASE-T control, PHY specific control, extended. */
+const PHY_REGISTERS = [0, 4, 9, 16, 20] as const;
 const PHY_RESTARTS = 0x8200;
 
 /**
@@ -54,10 +54,16 @@ const registers: readonly Register[] = [
     how: "a session of reading; the content is the hardware's",
   },
   {
-    name: "MDIC and PHY registers 0, 4, 16",
+    name: "MDIC and PHY registers 0, 4, 9, 16, 20",
     at: "0020h",
     kind: "readable",
     how: "read and written through MDIC",
+  },
+  {
+    name: "PHY registers 1, 5, 10, 17",
+    at: "0020h",
+    kind: "read-only",
+    how: "the link's; its negotiation is not begun anew, which would take it down",
   },
   {
     name: "ICR, ICS",
