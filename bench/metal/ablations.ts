@@ -52,6 +52,7 @@ export const ablations: Part = {
 
   draw() {
     const lines = kept();
+    if (lines.length === 0) return [];
     return [
       "## What dies of what",
       "",

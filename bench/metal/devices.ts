@@ -68,6 +68,7 @@ export const devices: Part = {
 
   draw() {
     const lines = kept();
+    if (lines.length === 0) return [];
     return [
       "## Rebuilt devices by QEMU's own word",
       "",

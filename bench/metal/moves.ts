@@ -71,6 +71,7 @@ export const moves: Part = {
 
   draw() {
     const row = longestRow();
+    if (row.length === 0) return [];
     const figures = (pick: (move: Move) => number | null | undefined) => {
       const values = row.map(pick).filter((value) => value != null);
       return `${median(values).toFixed(0)} | ${Math.max(...values).toFixed(0)}`;

@@ -5,7 +5,7 @@ export interface Part {
   readonly name: string;
   /** Makes the runs that are not kept yet. @param mayBegin says no when a run would end too late */
   run(mayBegin: () => boolean): Promise<void>;
-  /** What is kept, as lines of Markdown. */
+  /** What is kept, as lines of Markdown; none where nothing is. */
   draw(): string[];
 }
 

@@ -55,7 +55,7 @@ export const pointers: Part = {
     const plain = metalMachine({
       netdev: "user,hostfwd=tcp:127.0.0.1:0-:7001,hostfwd=udp:127.0.0.1:0-:7",
     });
-    const dump = ["-object", "filter-dump,id=outside,netdev=nic0-backend,file=outside.pcap"];
+    const dump = ["-object", "filter-dump,id=outside,netdev=net0-backend,file=outside.pcap"];
     const machine = await workshop.start({ ...plain, extraArguments: [...plain.extraArguments, ...dump] });
     await booted(machine);
     const port = await forwardedPort(machine, 7001);
@@ -99,6 +99,7 @@ export const pointers: Part = {
 
   draw() {
     const lines = kept();
+    if (lines.length === 0) return [];
     const times = lines.flatMap((line) => line.times);
     const of = (pick: (line: z.output<typeof lineSchema>) => number) => sum(lines.map(pick));
     return [
