@@ -1,7 +1,7 @@
 import { createSocket, type Socket } from "node:dgram";
 import { once } from "node:events";
 
-/** Datagrams under way at a time: enough to keep an emulated guest busy. */
+/** Datagrams under way at a time: enough to keep an emulated guest at nothing else. */
 const UNDER_WAY = 16;
 
 /** After so long without an answer datagrams must have been lost, and new ones are sent. */
@@ -14,10 +14,10 @@ export class EchoFlood implements Disposable {
   /** Answers so far. */
   echoes = 0;
 
-  private constructor(socket: Socket) {
+  private constructor(socket: Socket, underWay: number) {
     const probe = Buffer.alloc(64, 7);
     const start = () => {
-      for (let at = 0; at < UNDER_WAY; at++) socket.send(probe);
+      for (let at = 0; at < underWay; at++) socket.send(probe);
     };
     let seen = -1;
     this.#socket = socket.on("message", () => {
@@ -31,13 +31,16 @@ export class EchoFlood implements Disposable {
     start();
   }
 
-  /** @param port of this host, forwarded to the guest's echo port */
-  static async open(port: number): Promise<EchoFlood> {
+  /**
+   * @param port of this host, forwarded to the guest's echo port
+   * @param underWay datagrams at a time; the guest answers them before it does anything else
+   */
+  static async open(port: number, underWay = UNDER_WAY): Promise<EchoFlood> {
     const socket = createSocket("udp4");
     socket.on("error", () => {});
     socket.connect(port, "127.0.0.1");
     await once(socket, "connect");
-    return new EchoFlood(socket);
+    return new EchoFlood(socket, underWay);
   }
 
   [Symbol.dispose](): void {

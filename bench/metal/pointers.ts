@@ -18,8 +18,12 @@ const CAPTURES = 120;
 /** Kept together: what left the machine is looked at after each batch. */
 const BATCH = 10;
 
-/** TCP streams at a time, besides a flood of datagrams. */
+/** TCP streams at a time, besides datagrams of which so many are under way. */
 const STREAMS = 4;
+const DATAGRAMS = 2;
+
+/** A guest that is busy with datagrams, and held for most of the time, may be long about its streams. */
+const ALIVE_TIMEOUT_MS = 30_000;
 
 /** The frames of the search have this type (`src/metal/devices/ring-pointers.ts`). */
 const DUMMY_TYPE = 0x88b5;
@@ -60,7 +64,7 @@ export const pointers: Part = {
     await booted(machine);
     const port = await forwardedPort(machine, 7001);
     const streams = await Promise.all(Array.from({ length: STREAMS }, () => GuestStream.open(port)));
-    using flood = await EchoFlood.open(await forwardedPort(machine, 7));
+    const flood = await EchoFlood.open(await forwardedPort(machine, 7), DATAGRAMS);
     const oracle = await DeviceOracle.of(machine);
     const metal = new BareMetal(machine);
     await metal.prepare();
@@ -87,13 +91,15 @@ export const pointers: Part = {
         places.push(expected.join(" "));
         await machine.qmp.execute("cont");
       }
-      await streams[0]!.more(50);
+      await anyOf(flood, streams);
       const tornStreams = streams.filter(({ torn }) => torn !== null).length;
       const seen = outside.more();
       appendToRunLog(path, { captures: BATCH, right, unchanged, places, times, ...seen, tornStreams });
       say(`pointers: ${missing()} to go; ${right} of ${BATCH} right, ${flood.echoes} echoes so far`);
     }
     metal.close();
+    flood[Symbol.dispose]();
+    for (const stream of streams) await stream.more(100, ALIVE_TIMEOUT_MS);
     for (const stream of streams) stream[Symbol.dispose]();
   },
 
@@ -105,7 +111,8 @@ export const pointers: Part = {
     return [
       "## Pointer discovery",
       "",
-      "Captures of a machine under four TCP streams and a flood of datagrams, each judged by QEMU's own word.",
+      "Captures of a machine under four TCP streams and a flood of datagrams, each judged by QEMU's own word; the guest's",
+      "streams went on afterwards. Frames outside are those that its NIC let out or was given.",
       "",
       "| captures | right | memory unchanged | places | frames outside | dummies among them | torn streams | capture and undo, median ms | worst ms |",
       "|---|---|---|---|---|---|---|---|---|",
@@ -124,6 +131,17 @@ export const pointers: Part = {
     ];
   },
 };
+
+/** Waits until the guest has answered or sent something, a sign that its NIC is at work. */
+async function anyOf(flood: EchoFlood, streams: readonly GuestStream[]): Promise<void> {
+  const count = () => flood.echoes + sum(streams.map(({ lines }) => lines));
+  const wanted = count() + 50;
+  const deadline = performance.now() + ALIVE_TIMEOUT_MS;
+  while (count() < wanted) {
+    if (performance.now() > deadline) throw new Error("the guest neither answers nor sends");
+    await sleep(10);
+  }
+}
 
 const FILE_HEADER_BYTES = 24;
 const RECORD_HEADER_BYTES = 16;
