@@ -94,10 +94,10 @@ async function measure({ load, monitor: kind }: (typeof cells)[number]): Promise
   using _ = kind === "with" ? MonitorKeeper.start(running) : null;
   if (load === "network") {
     using flood = await EchoFlood.open(await forwardedPort(running, 7));
-    return perSecond(async () => flood.echoes);
+    return await perSecond(async () => flood.echoes);
   }
   const guest = await GuestControl.overUdp("127.0.0.1", await forwardedPort(running, 7000));
-  return perSecond(async () => (await guest.status()).disk.records);
+  return await perSecond(async () => (await guest.status()).disk.records);
 }
 
 /** How fast a count grows, after a second of warming up. */
