@@ -17,18 +17,8 @@ guest_all() {
 
 # Kernel and busybox packages, unpacked.
 guest_fetch() {
-  local digest kernel
-  digest=$(digest_of -- "$codename" linux-image-cloud-amd64 busybox-static)
-  step_is_current "$guest_packages/.stamp" "$digest" && return
-  archive_prepare
-  # The metapackage depends on the current kernel of its flavour.
-  kernel=$(archive_cache depends linux-image-cloud-amd64 | awk '/Depends: linux-image-/ { print $2; exit }')
-  [ -n "$kernel" ] || fail "Debian's archive names no linux-image-cloud-amd64"
-  say "guest: fetching and unpacking $kernel and busybox (about 30 MB)"
-  unpack_alone "$guest_packages.new" "$kernel" busybox-static
-  echo "${kernel#linux-image-}" >"$guest_packages.new/release"
-  echo "$digest" >"$guest_packages.new/.stamp"
-  put_in_place "$guest_packages.new" "$guest_packages"
+  guest_unpack_kernel "$guest_packages" linux-image-cloud-amd64 \
+    "guest: fetching and unpacking kernel and busybox (about 30 MB)" busybox-static
 }
 
 guest_busybox() {
@@ -58,6 +48,53 @@ guest_copy_module() {
   echo "$name.ko" >>"$target/order"
 }
 
+# guest_unpack_kernel TARGET METAPACKAGE TEXT PACKAGE...: fetches and unpacks the kernel that a metapackage of Debian's
+# depends on, and other packages with it.
+guest_unpack_kernel() {
+  local target=$1 metapackage=$2 what=$3 digest kernel
+  shift 3
+  digest=$(digest_of -- "$codename" "$metapackage" "$@")
+  step_is_current "$target/.stamp" "$digest" && return
+  archive_prepare
+  # The metapackage depends on the current kernel of its flavour.
+  kernel=$(archive_cache depends "$metapackage" | awk '/Depends: linux-image-/ { print $2; exit }')
+  [ -n "$kernel" ] || fail "Debian's archive names no $metapackage"
+  say "$what: $kernel"
+  unpack_alone "$target.new" "$kernel" "$@"
+  echo "${kernel#linux-image-}" >"$target.new/release"
+  echo "$digest" >"$target.new/.stamp"
+  put_in_place "$target.new" "$target"
+}
+
+# guest_begin_image TARGET PACKAGES: sets release, busybox, module_folder and tree, and lays the tree out.
+guest_begin_image() {
+  local target=$1 packages=$2
+  release=$(cat "$packages/release")
+  busybox=$(guest_busybox)
+  # /lib on Debian 12, /usr/lib from Debian 13 on.
+  module_folder=$(find "$packages" -type d -path "*/lib/modules/$release")
+  tree=$target.new/tree
+  rm -rf "$target.new"
+  mkdir -p "$tree"/{bin,dev,etc,proc,sys,tmp,modules}
+  cp "$busybox" "$tree/bin/busybox"
+  cp -r "$root/guest/initrd/." "$tree/"
+  chmod +x "$tree/init"
+  : >"$tree/modules/order"
+}
+
+# guest_end_image TARGET PACKAGES DIGEST: packs the tree, puts the kernel beside it and both in place.
+guest_end_image() {
+  local target=$1 packages=$2 digest=$3
+  # Without their signatures: checking these costs an emulated guest a tenth of a second.
+  strip --strip-debug "$tree"/modules/*.ko
+  # Uncompressed: unpacking costs an emulated guest more than reading.
+  (cd "$tree" && find . | LC_ALL=C sort | "$busybox" cpio -o -H newc 2>/dev/null) >"$target.new/initrd.img"
+  cp "$packages/boot/vmlinuz-$release" "$target.new/vmlinuz"
+  rm -rf "$tree"
+  echo "$digest" >"$target.new/.stamp"
+  put_in_place "$target.new" "$target"
+}
+
 guest_driver_stamp() { cat "$guest_driver/.stamp" 2>/dev/null || echo none; }
 
 guest_image() {
@@ -70,30 +107,13 @@ guest_image() {
     return
   fi
   say "guest: building the image"
-  release=$(cat "$guest_packages/release")
-  busybox=$(guest_busybox)
-  # /lib on Debian 12, /usr/lib from Debian 13 on.
-  module_folder=$(find "$guest_packages" -type d -path "*/lib/modules/$release")
-  tree=$build/guest.new/tree
-  rm -rf "$build/guest.new"
-  mkdir -p "$tree"/{bin,dev,etc,proc,sys,tmp,modules}
-  cp "$busybox" "$tree/bin/busybox"
-  cp -r "$root/guest/initrd/." "$tree/"
-  chmod +x "$tree/init"
-  gcc -O2 -Wall -Wextra -static -pthread -s -o "$build/guest.new/load" "$root"/guest/load/*.c
-  cp "$build/guest.new/load" "$tree/bin/load"
+  guest_begin_image "$guest" "$guest_packages"
+  gcc -O2 -Wall -Wextra -static -pthread -s -o "$guest.new/load" "$root"/guest/load/*.c
+  cp "$guest.new/load" "$tree/bin/load"
   gcc -O2 -Wall -Wextra -static -s -o "$tree/bin/helper" "$root"/guest/helper/*.c
-  : >"$tree/modules/order"
   for module in "${guest_modules[@]}"; do
     guest_copy_module "$module" "$tree/modules"
   done
   [ ! -e "$guest_driver/godwit_guest.ko" ] || cp "$guest_driver/godwit_guest.ko" "$tree/modules/"
-  # Without their signatures: checking these costs an emulated guest a tenth of a second.
-  strip --strip-debug "$tree"/modules/*.ko
-  # Uncompressed: unpacking costs an emulated guest more than reading.
-  (cd "$tree" && find . | LC_ALL=C sort | "$busybox" cpio -o -H newc 2>/dev/null) >"$build/guest.new/initrd.img"
-  cp "$guest_packages/boot/vmlinuz-$release" "$build/guest.new/vmlinuz"
-  rm -rf "$tree"
-  echo "$digest" >"$build/guest.new/.stamp"
-  put_in_place "$build/guest.new" "$guest"
+  guest_end_image "$guest" "$guest_packages" "$digest"
 }

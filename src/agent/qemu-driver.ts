@@ -1,4 +1,4 @@
-import { captureOnce, MonitorKeeper } from "../metal/index.ts";
+import { captureOnce, letGoOfHeld, MonitorKeeper } from "../metal/index.ts";
 import { adoptMachine } from "../qemu/adopt.ts";
 import type { Machine } from "../qemu/machine.ts";
 import { hasHugePages } from "../qemu/machine-checks.ts";
@@ -37,7 +37,10 @@ export function qemuDriver(options: { qemu?: string } = {}): MachineDriver<Runni
     },
     async adopt(folder) {
       const running = await adoptMachine(folder, { timeoutMs: STATUS_TIMEOUT_MS });
-      return running === null ? null : machineHandle(running);
+      if (running === null) return null;
+      // A machine that can't go on is there all the same, and paused.
+      await letGoOfHeld(running).catch((error: unknown) => process.emitWarning(String(error)));
+      return machineHandle(running);
     },
   };
 }

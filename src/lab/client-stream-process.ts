@@ -1,7 +1,7 @@
 import { readFileSync } from "node:fs";
 import { connect, type Socket } from "node:net";
-import { setPriority } from "node:os";
 import { type ClientSample, stepsOf, tcpCountersOf } from "./client-stream-steps.ts";
+import { runFirst } from "./first-in-line.ts";
 import { serveHelper } from "./helper-serve.ts";
 
 interface Argument {
@@ -24,11 +24,7 @@ const { host, streamPort, controlPort, streams }: Argument = JSON.parse(process.
 const samples: ClientSample[] = [];
 let receivedBytes = 0;
 
-try {
-  setPriority(-19);
-} catch {
-  // Only root may.
-}
+runFirst();
 
 for (let stream = 0; stream < streams; stream += 1) {
   open(streamPort).on("data", (chunk) => {

@@ -52,6 +52,8 @@ export class HelperProcess implements AsyncDisposable {
   static async start(place: Place, script: string, argument: unknown): Promise<HelperProcess> {
     const path = join(import.meta.dirname, script);
     const child = place.spawn(process.execPath, [path, JSON.stringify(argument)], {
+      // The leader of a session of its own: see first-in-line.ts.
+      detached: true,
       stdio: ["ignore", "inherit", "pipe", "ipc"],
     });
     const helper = new HelperProcess(child);

@@ -10,17 +10,15 @@ import { type LabSettingsText, readLabSettings } from "./lab-settings.ts";
 import { mediansOf } from "./medians.ts";
 import { metalCommand } from "./metal-command.ts";
 import { runInOwnUserNamespace } from "./own-user-namespace.ts";
-import { ProgressLine } from "./progress-line.ts";
+import { ResultOutput, type ResultOutputOptions } from "./result-output.ts";
 import { describeResult } from "./result-text.ts";
 import { runLab } from "./run.ts";
 
 /** More than anybody waits for. */
 const MOST_REPEATS = 1000;
 
-interface OwnOptions {
+interface OwnOptions extends ResultOutputOptions {
   readonly repeat: string;
-  readonly json?: boolean;
-  readonly keep?: string;
   readonly probes?: string;
   readonly events?: string;
 }
@@ -123,43 +121,36 @@ function figuresOptions(command: Command): Command {
 }
 
 async function migrate(options: LabSettingsText & OwnOptions): Promise<number> {
-  const { repeat, json, keep, probes, events, ...text } = options;
+  const { repeat, probes, events, json, keep, ...text } = options;
   const settings = readLabSettings(text);
   const times = Number(repeat);
   if (!Number.isInteger(times) || times < 1 || times > MOST_REPEATS) {
     throw new GodwitError("GODWIT_LAB_OPTION", `--repeat: not a number from 1 to ${MOST_REPEATS}`);
   }
   using interrupted = interruption();
-  const line = new ProgressLine(process.stderr);
-  const results: LabResult[] = [];
-  const onResult = (result: LabResult) => {
-    results.push(result);
-    line.clear();
-    if (keep !== undefined) appendFileSync(keep, `${JSON.stringify(result)}\n`);
-    if (json !== true) process.stdout.write(`${describeResult(result)}\n`);
-    else process.stdout.write(`${JSON.stringify(result)}\n`);
-  };
+  const output = new ResultOutput<LabResult>({ json, keep }, describeResult);
   const onEvent = (event: MigrationEvent) => {
     if (events !== undefined) appendFileSync(events, `${JSON.stringify(event)}\n`);
-    if (json !== true) line.show(event);
+    if (!output.isQuiet) output.line.show(event);
   };
   try {
     for (let run = 1; run <= times; run += 1) {
-      if (times > 1 && json !== true) line.say(`run ${run} of ${times}`);
+      if (times > 1) output.following.say?.(`run ${run} of ${times}`);
       await runLab(settings, {
         signal: interrupted.signal,
-        onResult,
+        onResult: (result) => output.add(result),
         onEvent,
-        ...(json === true ? {} : { say: (said) => line.say(said) }),
+        ...output.following,
         ...(probes === undefined ? {} : { probeFile: probes }),
       });
     }
   } catch (error) {
-    line.clear();
+    output.line.clear();
     if (interrupted.exitCode() === null) throw error;
   }
   if (interrupted.exitCode() !== null) return interrupted.exitCode() ?? 1;
+  const { results } = output;
   const last = results.length === 1 ? results[0] : mediansOf(results);
-  if (json !== true || results.length > 1) process.stdout.write(`${JSON.stringify(last)}\n`);
+  output.end(last);
   return last?.outcome === "completed" && last.guestVerified === true ? 0 : 1;
 }

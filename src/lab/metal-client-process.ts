@@ -1,11 +1,13 @@
 import { readFileSync } from "node:fs";
 import { connect } from "node:net";
+import { runFirst } from "./first-in-line.ts";
 import { GuestControl } from "./guest-control.ts";
 import { serveHelper } from "./helper-serve.ts";
 
 const STEP_MS = 100;
 
 const { host, port }: { host: string; port: number } = JSON.parse(process.argv[2] ?? "{}");
+runFirst();
 const socket = connect(port, host);
 await new Promise<void>((resolve, reject) => {
   socket.once("error", reject);

@@ -1,14 +1,8 @@
-import { appendFileSync } from "node:fs";
 import type { Command } from "commander";
 import { interruption } from "./interruption.ts";
 import { type MetalResult, runMetal } from "./metal-run.ts";
 import { type MetalSettingsText, readMetalSettings } from "./metal-settings.ts";
-import { ProgressLine } from "./progress-line.ts";
-
-interface OwnOptions {
-  readonly json?: boolean;
-  readonly keep?: string;
-}
+import { ResultOutput, type ResultOutputOptions } from "./result-output.ts";
 
 /** `npm run lab -- metal`; exit code 0 when every move completed and the guest lived on with its stream whole. */
 export function metalCommand(program: Command, exit: (code: number) => void): void {
@@ -19,6 +13,7 @@ export function metalCommand(program: Command, exit: (code: number) => void): vo
     .option("--hops <count>", "moves to and fro", "1")
     .option("--link <rate>", "the migration link, such as 1Gbit/s, or unlimited", "1Gbit/s")
     .option("--memory <size>", "the guest's memory; 8 KiB more where QEMU under TCG needs it", "256MiB")
+    .option("--exact-memory", "no 8 KiB more: only for QEMU 10 and later")
     .option("--vcpus <count>", "the guest's processors", "1")
     .option("--apic", "the guest uses its APICs (default: 8259A and 8254 alone)")
     .option("--nic <model>", "rtl8139, pcnet or e1000", "rtl8139")
@@ -29,28 +24,26 @@ export function metalCommand(program: Command, exit: (code: number) => void): vo
     .option("--qemu <version|binary>", "10.0, 7.2 or a path", "10.0")
     .option("--json", "results only, each as a line of JSON")
     .option("--keep <file>", "append each result to this file as a line of JSON")
-    .action(async ({ json, keep, ...text }: MetalSettingsText & OwnOptions) => {
+    .action(async ({ json, keep, ...text }: MetalSettingsText & ResultOutputOptions) => {
       const settings = readMetalSettings(text);
       using interrupted = interruption();
-      const line = new ProgressLine(process.stderr);
-      const onResult = (result: MetalResult) => {
-        line.clear();
-        if (keep !== undefined) appendFileSync(keep, `${JSON.stringify(result)}\n`);
-        process.stdout.write(`${json === true ? JSON.stringify(result) : describe(result)}\n`);
-      };
-      const quiet = json === true ? {} : { say: (said: string) => line.say(said) };
-      const results = await runMetal(settings, { signal: interrupted.signal, onResult, ...quiet });
-      line.clear();
-      const last = results.at(-1);
-      if (json !== true) process.stdout.write(`${JSON.stringify(last)}\n`);
-      const good = results.length === settings.hops && last?.guestAlive === true && last.streamIntact;
+      const output = new ResultOutput<MetalResult>({ json, keep }, describe);
+      await runMetal(settings, {
+        signal: interrupted.signal,
+        onResult: (result) => output.add(result),
+        ...output.following,
+      });
+      const last = output.results.at(-1);
+      output.end(last);
+      const good = output.results.length === settings.hops && last?.guestAlive === true && last.streamIntact;
       exit(interrupted.exitCode() ?? (good && last.outcome === "completed" ? 0 : 1));
     });
 }
 
 function describe(result: MetalResult): string {
-  const { hops, outcome, downtimeMs, pauseSeenMs, pingsAfter, linesAfter, guestAlive } = result;
+  const { hops, outcome, downtimeMs, switchoverPauseSeenMs, pingsAfter, linesAfter, guestAlive } = result;
   const life = guestAlive ? "alive" : "dead";
-  const times = `downtime ${downtimeMs?.toFixed(0) ?? "-"} ms, pause seen ${pauseSeenMs?.toFixed(0) ?? "-"} ms`;
+  const ms = (value: number | null) => `${value?.toFixed(0) ?? "-"} ms`;
+  const times = `downtime ${ms(downtimeMs)}, pause seen ${ms(switchoverPauseSeenMs)}`;
   return `move ${hops}: ${outcome}, ${times}; guest ${life}: ${pingsAfter} answers and ${linesAfter} lines in 5 s`;
 }

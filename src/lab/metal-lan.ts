@@ -2,6 +2,7 @@ import type { ChildProcess } from "node:child_process";
 import { once } from "node:events";
 import { GodwitError } from "../base/errors.ts";
 import { runCommand } from "./command.ts";
+import { runFirst } from "./first-in-line.ts";
 import type { Hosts } from "./hosts.ts";
 import { MetalSwitch } from "./metal-switch.ts";
 import { labAddresses } from "./namespace-network.ts";
@@ -50,7 +51,11 @@ export class MetalLan implements AsyncDisposable {
       "hubport,id=two,hubid=0,netdev=lan",
     ].flatMap((backend) => ["-netdev", backend]);
     const nothing = ["-machine", "none", "-nodefaults", "-no-user-config", "-display", "none"];
-    const cable = client.spawn(qemu, [...nothing, ...netdevs], { stdio: ["ignore", "ignore", "inherit"] });
+    const cable = client.spawn(qemu, [...nothing, ...netdevs], {
+      detached: true,
+      stdio: ["ignore", "ignore", "inherit"],
+    });
+    if (cable.pid !== undefined) runFirst(cable.pid);
     await carrier(client.namespace.name, cable);
     return new MetalLan(lan, cable);
   }

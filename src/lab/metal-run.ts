@@ -35,6 +35,9 @@ const BETWEEN_MS = 1000;
  */
 const JUDGED_MS = 5000;
 
+/** The client's pause is looked for until so long after the move. */
+const AFTERMATH_MS = 500;
+
 /** The address is of QEMU's own range, and the same wherever the guest runs. */
 const MAC = "52:54:00:67:64:77";
 
@@ -58,8 +61,13 @@ export interface MetalResult {
     readonly rebuildMs: number;
     readonly commitMs: number;
   } | null;
-  /** The longest silence that a client outside heard. */
+  /** The longest silence that a client outside heard, from the beginning of the move on. */
   readonly pauseSeenMs: number | null;
+  /**
+   * The same, of silences that reach into the switchover or come after it: the longest of all is that in which QEMU
+   * under TCG begins to log dirty pages, with a memory size of the rule in `odd-memory.ts`.
+   */
+  readonly switchoverPauseSeenMs: number | null;
   /** Answers within 5 s after the move, of one probe a millisecond. */
   readonly pingsAfter: number;
   /** Lines of the TCP stream within these 5 s. */
@@ -73,6 +81,9 @@ export interface MetalResult {
   readonly complaints: readonly string[];
   /** Frames that waited in the switch for the guest. */
   readonly framesHeld: number;
+  /** TCP segments that were sent again from the beginning of the move on, in either direction. */
+  readonly retransmittedSegments: number;
+  /** Of the guest's those that had come: they were sent again in vain. */
   readonly duplicateSegments: number;
   /** The stream's bytes in steps of 100 ms, from a second before the pause to two after it. */
   readonly bytesPerStep: readonly number[];
@@ -149,6 +160,7 @@ async function measureHop(run: {
 }): Promise<MetalResult> {
   const { settings, lan, engine, probe, client, hop, options } = run;
   const before = await client.look();
+  const sentAgain = await lan.switch.retransmittedSegments();
   await lan.switch.departs(MAC);
   const beganMs = Date.now();
   let report: MigrationReport | null = null;
@@ -168,6 +180,8 @@ async function measureHop(run: {
   const after = await client.look();
   const judged = await probe.look(movedMs, movedMs + JUDGED_MS);
   const whole = await probe.look(beganMs, movedMs + JUDGED_MS);
+  const { switchoverAtMs } = move;
+  const pause = switchoverAtMs === null ? null : await probe.look(switchoverAtMs, movedMs + AFTERMATH_MS);
   const isAlive = after.lines > atMove.lines;
   const verdict = settings.diskBytesPerSecond === 0 || !isAlive ? null : await client.verifyDisk();
   const pingsAfter = judged.sent - judged.lost;
@@ -178,6 +192,7 @@ async function measureHop(run: {
     downtimeMs: move.downtimeMs,
     downtime: parts(report),
     pauseSeenMs: whole.longestSilenceMs,
+    switchoverPauseSeenMs: pause?.longestSilenceMs ?? null,
     pingsAfter,
     linesAfter,
     streamIntact: after.torn === null && after.lines > before.lines && after.connected,
@@ -185,8 +200,9 @@ async function measureHop(run: {
     rebuilt: rebuildPartNames.filter((part) => !settings.ablate.includes(part)),
     complaints: complaintsIn(engine.consolePath),
     framesHeld: held,
+    retransmittedSegments: (await lan.switch.retransmittedSegments()) - sentAgain,
     duplicateSegments: after.duplicateSegments - before.duplicateSegments,
-    bytesPerStep: stepsAround(after, whole.silenceFromMs),
+    bytesPerStep: stepsAround(after, pause?.silenceFromMs ?? null),
     disk: verdict === null ? null : { records: verdict.records, bad: verdict.bad },
     devicesBytes: opaqueOf(report)?.bytes ?? 0,
     settings,
@@ -248,7 +264,7 @@ function machineFile(settings: MetalSettings, lanPath: string, disk: MetalDisk |
   ];
   return stringify({
     name: "metal",
-    memory: `${oddMemoryBytes(settings.memoryBytes) / 1024}KiB`,
+    memory: `${(settings.exactMemory ? settings.memoryBytes : oddMemoryBytes(settings.memoryBytes)) / 1024}KiB`,
     vcpus: settings.vcpus,
     hpet: false,
     kernel,

@@ -11,7 +11,10 @@ export interface MetalSettings {
   /** Moves to and fro. */
   readonly hops: number;
   readonly linkBytesPerSecond: number | null;
+  /** As asked for; the guest gets the next size that is safe under TCG, see `odd-memory.ts`. */
   readonly memoryBytes: number;
+  /** Take the size as it is: for QEMUs that don't lose pages under TCG (10 and later). */
+  readonly exactMemory: boolean;
   readonly vcpus: number;
   /** The guest uses the local and the I/O APIC; without it the 8259As and the 8254 alone keep it going. */
   readonly apic: boolean;
@@ -33,6 +36,7 @@ const textSchema = z.object({
   hops: z.coerce.number().int().min(1).max(1000).default(1),
   link: z.string().default("1Gbit/s"),
   memory: z.string().default("256MiB"),
+  exactMemory: z.boolean().default(false),
   vcpus: z.coerce.number().int().min(1).max(16).default(1),
   apic: z.boolean().default(false),
   nic: z.enum(nicNames).default("rtl8139"),

@@ -44,6 +44,11 @@ export class MetalSwitch implements AsyncDisposable {
     return (await this.#helper.call("release")) as HeldFrames;
   }
 
+  /** TCP segments on this LAN so far that their sender had sent before. */
+  async retransmittedSegments(): Promise<number> {
+    return (await this.#helper.call("retransmittedSegments")) as number;
+  }
+
   [Symbol.asyncDispose](): Promise<void> {
     return this.#helper[Symbol.asyncDispose]();
   }

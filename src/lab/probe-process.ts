@@ -2,7 +2,7 @@ import { randomBytes } from "node:crypto";
 import { createSocket } from "node:dgram";
 import { once } from "node:events";
 import { createWriteStream } from "node:fs";
-import { setPriority } from "node:os";
+import { runFirst } from "./first-in-line.ts";
 import { GrowingSeries } from "./growing-series.ts";
 import { notice, serveHelper } from "./helper-serve.ts";
 import { PreciseAlarm } from "./precise-alarm.ts";
@@ -23,12 +23,7 @@ const probe = Buffer.alloc(PROBE_BYTES);
 const token = randomBytes(8);
 token.copy(probe);
 
-try {
-  // What the probe hears must not depend on how busy the rest of the lab is.
-  setPriority(-19);
-} catch {
-  // Only root may.
-}
+runFirst();
 
 /** Time as `Date.now()` tells it, in fractions of a millisecond and never going back. */
 const clock = () => performance.timeOrigin + performance.now();

@@ -6,29 +6,42 @@ import type { PhysicalMachine } from "./physical-machine.ts";
 /**
  * Reads every device of a stopped machine. Those that ask for interrupts are silenced by it, NICs first: a line that
  * asks would be part of what the rest of the machine saves.
- * @throws GodwitError; what was read before is undone then
+ * @param keep is given what {@link undoCapture} needs before anything is changed, and again whenever it is more: where
+ * it survives this program, another one can undo what was begun
+ * @throws GodwitError; what was begun is undone then
  */
 export async function captureDevices(
   machine: PhysicalMachine,
   devices: readonly PresentDevice[],
   monitor: Monitor,
+  keep: (state: DevicesState) => void = () => {},
 ): Promise<DevicesState> {
   for (const write of await machine.guestWrites()) monitor.observe(write);
   // Lines are read before anything silences the devices that hold them.
   const order = [...devices.filter(isFixed), ...devices.filter((device) => !isFixed(device))];
   const states: Record<string, unknown> = {};
+  const shadows = monitor.record();
+  const state: DevicesState = { format: 1, devices: states, shadows };
   try {
     for (const { kind, key, where } of order) {
-      states[key] = await kind.capture(machine, monitor.shadowOf(key), where);
+      states[key] = await kind.capture(machine, monitor.shadowOf(key), where, (own) => {
+        states[key] = own;
+        keep(state);
+      });
     }
   } catch (error) {
-    await undoCapture(machine, devices, { devices: states }).catch(() => {});
+    // What can't be undone now stays kept for somebody else.
+    await undoCapture(machine, devices, state).then(
+      () => keep({ ...state, devices: {} }),
+      () => {},
+    );
     throw error;
   }
-  return { format: 1, devices: states, shadows: monitor.record() };
+  keep(state);
+  return state;
 }
 
-/** Makes a stopped machine as it was before {@link captureDevices}. */
+/** Makes a stopped machine as it was before {@link captureDevices}, be that complete or broken off. */
 export async function undoCapture(
   machine: PhysicalMachine,
   devices: readonly PresentDevice[],

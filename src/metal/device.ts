@@ -21,11 +21,18 @@ export interface DeviceKind<Shadow = unknown, State = unknown> {
   /**
    * Reads everything out of a stopped machine. What reading disturbs is put right before it returns, except that the
    * device asks for no interrupt from then on where `undo` says so.
+   * @param disturbs is told, before anything is changed and whenever it knows more, what `undo` needs if this is
+   * broken off
    */
-  capture(machine: PhysicalMachine, shadow: Shadow, where: DeviceContext): Promise<State>;
+  capture(
+    machine: PhysicalMachine,
+    shadow: Shadow,
+    where: DeviceContext,
+    disturbs?: (state: State) => void,
+  ): Promise<State>;
   /** Sets a device of a stopped machine to a state. @returns what could not be set, in words */
   restore(machine: PhysicalMachine, state: State, where: DeviceContext): Promise<readonly string[]>;
-  /** Makes a stopped machine as it was before {@link capture}. */
+  /** Makes a stopped machine as it was before {@link capture}, be that complete or broken off anywhere. */
   undo(machine: PhysicalMachine, state: State, where: DeviceContext): Promise<void>;
   /** For PCI devices: whether a function is one of this kind. */
   matches?(fn: PciFunction): boolean;

@@ -1,12 +1,14 @@
 import assert from "node:assert/strict";
+import { createHash } from "node:crypto";
 import { test } from "node:test";
 import fc from "fast-check";
 import { captureDevices, undoCapture } from "./capture.ts";
 import type { Rtl8139State } from "./devices/rtl8139.ts";
-import { decodeDevicesState, encodeDevicesState } from "./devices-state.ts";
+import { type DevicesState, decodeDevicesState, encodeDevicesState } from "./devices-state.ts";
 import { takeInventory } from "./inventory.ts";
 import { ModelMachine } from "./model/model-machine.ts";
 import { Monitor } from "./monitor.ts";
+import type { PhysicalMachine } from "./physical-machine.ts";
 import { type Ablation, rebuildDevices } from "./rebuild.ts";
 import {
   bootedMachine,
@@ -75,6 +77,65 @@ test("whatever the traffic before, both ring pointers are found, nothing leaves 
   );
 });
 
+/** A machine whose reader dies after so many accesses: it makes no more, and hears of none. */
+function dyingAfter(machine: ModelMachine, accesses: number, died: () => void): PhysicalMachine {
+  let left = accesses;
+  return new Proxy<PhysicalMachine>(machine, {
+    get(target, name: keyof PhysicalMachine) {
+      return async (...parameters: never[]) => {
+        if (left > 0) left -= 1;
+        else {
+          died();
+          await new Promise(() => {});
+        }
+        return (target[name] as (...given: never[]) => unknown).apply(target, parameters);
+      };
+    },
+  });
+}
+
+test("wherever a reader of the devices dies, the next one makes the machine as it was", async () => {
+  const look = async (machine: ModelMachine) => {
+    const { nic, master, slave } = machine;
+    const memory = createHash("sha256").update(machine.memory).digest("hex");
+    const registers = [0x3c, 0x3e, 0x40, 0x44].map((offset) => machine.readRegister(NIC_BASE + offset));
+    const asked = await Promise.all([machine.readPort(0x20), machine.readPort(0xa0)]);
+    return {
+      ...{ pointers: [nic.transmit, nic.receive], registers: await Promise.all(registers), asked },
+      ...{ sent: nic.sent.length, masks: [master.mask, slave.mask], memory },
+    };
+  };
+  const found = await takeInventory(bootedMachine());
+  // The others are not in the model.
+  const devices = found.filter(({ key }) => ["i8254", "i8259", NIC_KEY].includes(key));
+  for (const [sent, received] of [
+    [5, 11],
+    [RING_LENGTH - 1, 2 * RING_LENGTH - 1],
+  ] as const) {
+    for (let accesses = 0, died = true; died; accesses++) {
+      const machine = bootedMachine();
+      traffic(machine, sent, received);
+      machine.timer.tick(0x1234);
+      assert.equal(machine.master.acknowledge(), 0);
+      await machine.stop();
+      const monitor = new Monitor(devices);
+      for (const write of await machine.guestWrites()) monitor.observe(write);
+      const before = await look(machine);
+      let kept: DevicesState | null = null;
+      died = await new Promise((resolve, reject) => {
+        const dying = dyingAfter(machine, accesses, () => resolve(true));
+        const reading = captureDevices(dying, devices, monitor, (state) => {
+          kept = decodeDevicesState(encodeDevicesState(state));
+        });
+        reading.then(() => resolve(false), reject);
+      });
+      if (kept !== null) await undoCapture(machine, devices, kept);
+      assert.deepEqual(await look(machine), before, `${sent}, ${received}: after ${accesses} accesses`);
+      assert.ok(died || accesses > 100, "there was something to die in");
+    }
+  }
+});
+
 test("a rebuilt machine has the controllers, the timer and the NIC of the captured one", async () => {
   const machine = bootedMachine();
   traffic(machine, 5, 11);
@@ -138,6 +199,17 @@ function withShadow(state: unknown, shadowed: unknown): unknown {
   const shadows = (shadowed as { chips: { shadow: object }[] }).chips;
   return { chips: chips.map((chip, index) => ({ ...chip, shadow: shadows[index]!.shadow })) };
 }
+
+test("a one-shot that was over is over at once in the rebuilt machine, however far it had counted on", async () => {
+  const machine = bootedMachine();
+  machine.guest("port", 0x43, 0x30);
+  machine.guest("port", 0x40, 0x00);
+  machine.guest("port", 0x40, 0x00);
+  machine.timer.tick(0x1_8000);
+  const { state } = await captured(machine);
+  const other = await rebuilt(machine, state);
+  assert.equal(other.timer.count(0), 1);
+});
 
 test("a NIC that asks for attention asks again after the move", async () => {
   const machine = bootedMachine();

@@ -9,6 +9,7 @@ import { DestinationData } from "./destination/data.ts";
 import type { DestinationOptions, DestinationResult } from "./destination/options.ts";
 import { QemuReceiver } from "./destination/qemu-receiver.ts";
 import { ownBlocks, sameHostPages } from "./destination/ram-blocks.ts";
+import { rebuildOpaque } from "./destination/rebuild-opaque.ts";
 import { EventLog } from "./event-log.ts";
 import type { MigrationEvent } from "./events.ts";
 import { Journal, type JournalState } from "./journal.ts";
@@ -186,22 +187,10 @@ export class DestinationMigration {
       await data.written(signal);
       await receiver.loaded(signal);
     }
-    const rebuildMs = await this.#rebuild(opaque);
+    const rebuildMs = await rebuildOpaque(this.#rebuilder, opaque);
     const loadedAtEpochMs = Date.now();
     await channel.send({ type: "prepared", migrationId, pagesCompleteAtEpochMs, loadedAtEpochMs, rebuildMs });
     this.#journal!.append("prepared");
-  }
-
-  /** Gives the loaded machine the devices that its QEMU was not given. @returns how long that took */
-  async #rebuild(state: Uint8Array | null): Promise<number> {
-    const startedMs = performance.now();
-    if (state === null && this.#rebuilder === null) return 0;
-    if (this.#rebuilder === null)
-      throw new GodwitError("GODWIT_WIRE_INVALID", "devices that nobody announced");
-    // Without it the guest would arrive with devices as after power-on, and hang.
-    if (state === null) throw new GodwitError("GODWIT_WIRE_INVALID", "the devices to rebuild did not come");
-    await this.#rebuilder.rebuild(state);
-    return performance.now() - startedMs;
   }
 
   /** Everything that the source says between the first page and the end of its stream. */

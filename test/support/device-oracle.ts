@@ -70,6 +70,11 @@ export class DeviceOracle {
     }
   }
 
+  /** The judge of another machine that consists of the same. */
+  ofPeer(machine: RunningMachine): DeviceOracle {
+    return new DeviceOracle(machine, this.#description);
+  }
+
   /** The sections of the machine's devices now. */
   async sections(): Promise<DeviceSection[]> {
     const filename = join(this.#machine.folder, "oracle.dump");

@@ -10,10 +10,17 @@ import type { RunningMachine } from "../../src/qemu/running-machine.ts";
 /** A slow machine boots the guest in 20 s. */
 const BOOT_TIMEOUT_MS = 120_000;
 
-/** A PC with nothing in it that can't be rebuilt: an RTL8139C+ as its only PCI device. */
-export function metalMachine(options: { netdev?: string; append?: string; vcpus?: number } = {}): Machine {
+/** A PC with nothing in it that can't be rebuilt: a NIC, an RTL8139C+ if absent, as its only PCI device. */
+export function metalMachine(
+  options: { netdev?: string; append?: string; vcpus?: number; nic?: "rtl8139" | "pcnet" | "e1000" } = {},
+): Machine {
   const { kernel, initrd } = metalGuestImage();
-  const { netdev = "user,hostfwd=tcp:127.0.0.1:0-:7001", append = "noapic nolapic", vcpus = 1 } = options;
+  const {
+    netdev = "user,hostfwd=tcp:127.0.0.1:0-:7001",
+    append = "noapic nolapic",
+    vcpus = 1,
+    nic = "rtl8139",
+  } = options;
   return parseMachineFile(
     JSON.stringify({
       name: "metal",
@@ -24,7 +31,7 @@ export function metalMachine(options: { netdev?: string; append?: string; vcpus?
       initrd,
       append: `console=ttyS0 panic=-1 cryptomgr.notests ${append} godwit.ip=10.0.2.15/24 godwit.gw=10.0.2.2`,
       memoryBackend: { kind: "file", directory: "/dev/shm" },
-      nics: [{ model: "rtl8139", backend: { kind: "netdev", options: netdev } }],
+      nics: [{ model: nic, backend: { kind: "netdev", options: netdev } }],
       extraArguments: METAL_ARGUMENTS,
     }),
   );
@@ -92,8 +99,9 @@ export class GuestStream implements Disposable {
   }
 }
 
-/** The host's port of a machine with QEMU's user network. */
-export async function forwardedPort(machine: RunningMachine): Promise<number> {
+/** The host's port of a machine with QEMU's user network that leads to one of the guest, or to its only one. */
+export async function forwardedPort(machine: RunningMachine, guestPort?: number): Promise<number> {
   const text = String(await machine.qmp.execute("human-monitor-command", { "command-line": "info usernet" }));
-  return Number(/127\.0\.0\.1\s+(\d+)\s+10\.0/.exec(text)?.[1]);
+  const forwards = [...text.matchAll(/127\.0\.0\.1\s+(\d+)\s+10\.0\.\d+\.\d+\s+(\d+)/g)];
+  return Number(forwards.find(([, , to]) => guestPort === undefined || Number(to) === guestPort)?.[1]);
 }

@@ -6,6 +6,7 @@ import { verdictOf } from "../../src/agent/verdict.ts";
 import { type QemuVersion, qemuBuild } from "../../src/lab/toolchain.ts";
 import { BareMetalRebuild } from "../../src/metal/index.ts";
 import { DestinationMigration, type DestinationResult } from "../../src/migration/destination.ts";
+import type { RebuildDevices } from "../../src/migration/opaque-devices.ts";
 import { type MigrationSettingsInput, migrationSettingsSchema } from "../../src/migration/settings.ts";
 import { SourceMigration, type SourceOptions } from "../../src/migration/source.ts";
 import { adoptMachine } from "../../src/qemu/adopt.ts";
@@ -30,6 +31,8 @@ export class Host {
   #listener: SecureListener | null = null;
   /** What is started for an incoming machine, where that is not the machine itself. */
   startsAs: (machine: Machine) => Machine = (machine) => machine;
+  /** Stands between an incoming migration and the one that rebuilds its devices. */
+  rebuilds: (machine: RunningMachine, rebuild: RebuildDevices) => RebuildDevices = (_, rebuild) => rebuild;
   /** Called with each incoming migration before it runs. */
   onIncoming: (migration: DestinationMigration, channel: ControlChannel) => void = () => {};
 
@@ -87,8 +90,10 @@ export class Host {
       hostName: this.name,
       folder: join(this.folder, offer.migrationId),
       machineFolder,
-      rebuild: (machine) =>
-        new BareMetalRebuild(machine, new Set(migrationSettingsSchema.parse(offer.settings).metal?.leaveOut)),
+      rebuild: (machine) => {
+        const { metal } = migrationSettingsSchema.parse(offer.settings);
+        return this.rebuilds(machine, new BareMetalRebuild(machine, new Set(metal?.leaveOut)));
+      },
       startMachine: async (signal) =>
         this.#pair.keep(
           await startMachine(this.startsAs(parseMachine(offer.machine)), {

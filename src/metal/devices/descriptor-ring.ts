@@ -43,6 +43,11 @@ export class DescriptorRing {
     return new DescriptorRing(machine, address, content.subarray(0, length * DESCRIPTOR_BYTES));
   }
 
+  /** A ring in which there may be descriptors of ours by now. @param content what the guest had there */
+  static of(machine: PhysicalMachine, address: number, content: Buffer): DescriptorRing {
+    return new DescriptorRing(machine, address, content);
+  }
+
   /**
    * Fills the ring with descriptors of ours that all use one buffer.
    * @param isOwned whether the hardware shall have a descriptor
@@ -64,6 +69,14 @@ export class DescriptorRing {
     const content = await this.#machine.readMemory(this.address, this.content.length);
     return Array.from({ length: this.length }, (_, index) => {
       return (content.readUInt32LE(index * DESCRIPTOR_BYTES) & OWN) !== 0;
+    });
+  }
+
+  /** Whether {@link fill} has put descriptors with this buffer there, and nobody the guest's back. */
+  async isOurs(buffer: { address: number }): Promise<boolean> {
+    const content = await this.#machine.readMemory(this.address, this.content.length);
+    return Array.from({ length: this.length }, (_, index) => index * DESCRIPTOR_BYTES + 8).every((at) => {
+      return content.readUInt32LE(at) === buffer.address && content.readUInt32LE(at + 4) === 0;
     });
   }
 

@@ -10,7 +10,7 @@ import { ioapic } from "./ioapic.ts";
 import { mc146818 } from "./mc146818.ts";
 import { pcnet } from "./pcnet.ts";
 import { rtl8139 } from "./rtl8139.ts";
-import { uart16550 } from "./uart16550.ts";
+import { type Uart16550State, uart16550 } from "./uart16550.ts";
 
 const HERE = { pci: null };
 const SLOT = { pci: { slot: 4, fn: 0, vendor: 0, device: 0, classCode: 0x0200 } };
@@ -117,12 +117,14 @@ test("bytes that the guest has not read yet stay in the serial port, and come al
   await machine.writePort(0x3f9, 5);
   const shadow = uart16550.freshShadow();
   uart16550.observe(shadow, port(0x3fa, 0xc7), HERE);
-  const state = crossed(uart16550, await uart16550.capture(machine, shadow, HERE));
+  const kept: Uart16550State[] = [];
+  const state = crossed(uart16550, await uart16550.capture(machine, shadow, HERE, (own) => kept.push(own)));
   assert.deepEqual(received, [0x41, 0x42, 0x43]);
   assert.deepEqual(state.received, [0x41, 0x42, 0x43]);
   assert.deepEqual([state.divisor, state.fcr, state.ier], [0x0c, 0xc1, 5]);
-  await uart16550.undo(machine, state, HERE);
-  assert.equal(await machine.readPort(0x3f9), 5);
+  assert.equal(await machine.readPort(0x3f9), 0, "it is silent");
+  await uart16550.undo(machine, kept[0]!, HERE);
+  assert.equal(await machine.readPort(0x3f9), 5, "what was kept first is enough");
   const arrived: number[] = [];
   const other = serialMachine(arrived);
   await uart16550.restore(other, state, HERE);
@@ -155,12 +157,17 @@ test("a PCnet is suspended while its rings are read, and started again where it 
   const machine = pciMachine();
   let address = 0;
   const csr = new Map<number, number>([
-    [0, 0x0073],
+    [0, 0x007b],
     [1, 0x1234],
     [5, 0],
     [72, 11],
     [74, 7],
   ]);
+  const bcr = new Map<number, number>([[4, 0x80c0]]);
+  machine.place("port", 0xc016, {
+    read: () => bcr.get(address) ?? 0,
+    write: (value) => bcr.set(address, value),
+  });
   const written: string[] = [];
   machine.place("port", 0xc012, {
     read: () => address,
@@ -175,15 +182,21 @@ test("a PCnet is suspended while its rings are read, and started again where it 
       if (address !== 0) csr.set(address, value);
     },
   });
-  const state = crossed(pcnet, await pcnet.capture(machine, {}, SLOT));
-  assert.deepEqual(written, ["5=1", "0=0"], "suspended, then silent");
+  const state = crossed(
+    pcnet,
+    await pcnet.capture(machine, {}, SLOT, ({ control }) => written.push(`kept ${control}`)),
+  );
+  assert.deepEqual(written, ["kept 123", "5=1", "0=0"], "suspended, then silent");
   assert.equal(address, 0, "the guest's register address is back");
   await pcnet.undo(machine, state, SLOT);
-  assert.deepEqual(written.slice(2), ["5=0", "0=64"], "at work again, and asking");
+  assert.deepEqual(written.slice(3), ["5=0", "0=72"], "at work again, and asking");
   written.length = 0;
   csr.clear();
   await pcnet.restore(machine, state, SLOT);
   assert.deepEqual([csr.get(1), csr.get(72), csr.get(74)], [0x1234, 11, 7]);
+  assert.equal(bcr.get(4), 0x00c0, "whether a LED shines can't be set");
+  await pcnet.finish!(machine, state, SLOT);
+  assert.equal(written.at(-1), "0=72", "a transmit demand that was pending is made again");
   assert.ok(written.indexOf("0=1") < written.indexOf("72=11"), "the initialisation would reset the pointers");
   assert.ok(written.indexOf("5=1") < written.indexOf("72=11"), "pointers are only taken while suspended");
 });
@@ -217,8 +230,11 @@ test("an 82540EM keeps its heads and tails, and its interrupt mask is the last t
   }
   await machine.writeRegister(base + 0x2810, 17);
   await machine.writeRegister(base + 0x3818, 23);
-  const state = crossed(e1000, await e1000.capture(machine, {}, SLOT));
-  assert.deepEqual(causes, ["IMC"]);
+  const state = crossed(
+    e1000,
+    await e1000.capture(machine, {}, SLOT, ({ interruptMask }) => causes.push(`kept ${interruptMask}`)),
+  );
+  assert.deepEqual(causes, ["kept 157", "IMC"]);
   assert.deepEqual([state.values[0x2810], state.values[0x3818], state.interruptMask], [17, 23, 0x9d]);
   await machine.writeRegister(base + 0x2810, 0);
   await e1000.restore(machine, state, SLOT);

@@ -2,6 +2,7 @@ import { z } from "zod";
 import type { DeviceKind } from "../device.ts";
 import type { PhysicalMachine } from "../physical-machine.ts";
 import type { Register } from "../registers.ts";
+import { type NoShadow, noShadow } from "./no-shadow.ts";
 import { capturePci, decodedBase, pciRegisters, pciStateSchema, restorePci } from "./pci-state.ts";
 
 /** Intel's PCI/PCI-X Family of Gigabit Ethernet Controllers Software Developer's Manual (317453), the 82540EM. */
@@ -21,8 +22,8 @@ const CTRL_RESET = 0x0400_0000;
 const MDIC_READ = 0x0820_0000;
 const MDIC_WRITE = 0x0420_0000;
 const MDIC_READY = 0x1000_0000;
-/** PHY registers that software may write: control, advertisement, PHY specific control. */
-const PHY_REGISTERS = [0, 4, 16] as const;
+/** PHY registers that software may write: control, advertisement, 1000BASE-T control, PHY specific control, extended. */
+const PHY_REGISTERS = [0, 4, 9, 16, 20] as const;
 const PHY_RESTARTS = 0x8200;
 
 /**
@@ -53,10 +54,16 @@ const registers: readonly Register[] = [
     how: "a session of reading; the content is the hardware's",
   },
   {
-    name: "MDIC and PHY registers 0, 4, 16",
+    name: "MDIC and PHY registers 0, 4, 9, 16, 20",
     at: "0020h",
     kind: "readable",
     how: "read and written through MDIC",
+  },
+  {
+    name: "PHY registers 1, 5, 10, 17",
+    at: "0020h",
+    kind: "read-only",
+    how: "the link's; its negotiation is not begun anew, which would take it down",
   },
   {
     name: "ICR, ICS",
@@ -117,7 +124,6 @@ const registers: readonly Register[] = [
 
 const long = z.int().min(0).max(0xffff_ffff);
 const word = z.int().min(0).max(0xffff);
-const shadowSchema = z.strictObject({});
 const stateSchema = z.strictObject({
   pci: pciStateSchema,
   isMapped: z.boolean(),
@@ -136,22 +142,21 @@ const stateSchema = z.strictObject({
 export type E1000State = z.output<typeof stateSchema>;
 
 /** Intel's 82540EM: a NIC whose state can be read and written throughout. */
-export const e1000: DeviceKind<z.output<typeof shadowSchema>, E1000State> = {
+export const e1000: DeviceKind<NoShadow, E1000State> = {
   name: "e1000",
   title: "82540EM Ethernet",
   registers,
-  shadowSchema,
+  ...noShadow,
   stateSchema,
   matches: ({ vendor, device }) => vendor === VENDOR && device === DEVICE,
-  freshShadow: () => ({}),
-  observe() {},
 
-  async capture(machine, _shadow, { pci }) {
+  async capture(machine, _shadow, { pci }, disturbs = () => {}) {
     const config = await capturePci(machine, pci!);
     const base = decodedBase(config, "memory");
     if (base === null) return unmapped(config);
     const get = (offset: number) => machine.readRegister(base + offset);
     const [interruptMask, causes, mdic] = await Promise.all([get(IMS), get(ICS), get(MDIC)]);
+    disturbs({ ...unmapped(config), isMapped: true, mdic, interruptMask, causes });
     await machine.writeRegister(base + IMC, 0xffff_ffff);
     const offsets = [...SAVED, ...TABLES.flatMap(tableOffsets)];
     const read = await Promise.all([...offsets, CTRL, RCTL, TCTL].map(get));
@@ -195,7 +200,9 @@ export const e1000: DeviceKind<z.output<typeof shadowSchema>, E1000State> = {
 
   async undo(machine, state) {
     const base = decodedBase(state.pci, "memory");
-    if (base !== null) await machine.writeRegister(base + IMS, state.interruptMask);
+    if (base === null) return;
+    await repeatPhy(machine, base, state.mdic);
+    await machine.writeRegister(base + IMS, state.interruptMask);
   },
 };
 

@@ -13,6 +13,9 @@ const SPEAKER_SETTABLE = 0x0f;
 const READ_BACK_STATUS_ONLY = 0xe0;
 const READ_BACK_COUNT_ONLY = 0xd0;
 
+const STATUS_OUTPUT = 0x80;
+const STATUS_NULL_COUNT = 0x40;
+
 const registers: readonly Register[] = [
   {
     name: "mode, access, BCD",
@@ -24,7 +27,7 @@ const registers: readonly Register[] = [
     name: "counter",
     at: "40h–42h",
     kind: "readable",
-    how: "latched and read; of a one-shot that runs the remaining count is written",
+    how: "latched and read; of a one-shot that runs the remaining count is written, of one that is over 1: it is over at once",
   },
   {
     name: "reload value",
@@ -191,9 +194,12 @@ async function setCounter(
   const access = accessOf(control);
   await machine.writePort(CONTROL, control);
   // Counts that were never given are not counted, and a status with this bit says so.
-  const isLoaded = (status & 0x40) === 0;
+  const isLoaded = (status & STATUS_NULL_COUNT) === 0;
   if (isLoaded) {
-    const value = isOneShot(modeOf(control)) ? remaining(shadow, count) : shadow.reload;
+    const mode = modeOf(control);
+    // In mode 0 the output stays high when the count is over, whatever it goes on to.
+    const isOver = mode === 0 && (status & STATUS_OUTPUT) !== 0;
+    const value = !isOneShot(mode) ? shadow.reload : isOver ? 1 : remaining(shadow, count);
     if (access !== 2) await machine.writePort(port, value & 0xff);
     if (access !== 1) await machine.writePort(port, value >> 8);
   }

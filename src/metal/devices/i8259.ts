@@ -118,7 +118,9 @@ export const i8259: DeviceKind<Shadow, I8259State> = {
     }
   },
 
-  async capture(machine, shadow) {
+  async capture(machine, shadow, _where, disturbs = () => {}) {
+    const unread = (own: ChipShadow) => ({ shadow: own, mask: 0, requests: 0, inService: 0, levels: 0 });
+    disturbs({ chips: [unread(shadow.chips[0]), unread(shadow.chips[1])] });
     const chips: ChipState[] = [];
     for (const [index, chip] of CHIPS.entries()) {
       const own = shadow.chips[index]!;
@@ -128,7 +130,7 @@ export const i8259: DeviceKind<Shadow, I8259State> = {
         machine.readPort(chip.command),
         machine.writePort(chip.command, READ_IN_SERVICE),
         machine.readPort(chip.command),
-        machine.writePort(chip.command, own.readsInService ? READ_IN_SERVICE : READ_REQUESTS),
+        machine.writePort(chip.command, readSelection(own)),
         machine.readPort(chip.levels),
       ]);
       chips.push({ shadow: { ...own }, mask, requests, inService, levels });
@@ -158,15 +160,24 @@ export const i8259: DeviceKind<Shadow, I8259State> = {
       if (shadow.step !== 0) await initialiseUpTo(machine, chip, shadow);
       else {
         if (shadow.specialMask) await machine.writePort(chip.command, 0x60 | OCW3);
-        await machine.writePort(chip.command, shadow.readsInService ? READ_IN_SERVICE : READ_REQUESTS);
+        await machine.writePort(chip.command, readSelection(shadow));
         await machine.writePort(chip.data, mask);
       }
     }
   },
 
-  // Reading changes only which register is read, and that is put back at once.
-  async undo() {},
+  // Reading changes only which register is read, and puts that back unless it is broken off.
+  async undo(machine, state) {
+    for (const [index, chip] of CHIPS.entries()) {
+      await machine.writePort(chip.command, readSelection(state.chips[index]!.shadow));
+    }
+  },
 };
+
+/** The command by which the guest has chosen what it reads. */
+function readSelection({ readsInService }: ChipShadow): number {
+  return readsInService ? READ_IN_SERVICE : READ_REQUESTS;
+}
 
 /** Lines that were in service and are not after {@link i8259} has finished: no line asked that could be acknowledged. */
 export async function missingInService(
@@ -179,7 +190,7 @@ export async function missingInService(
     if (inService === 0 || shadow.step !== 0) continue;
     await machine.writePort(chip.command, READ_IN_SERVICE);
     const now = await machine.readPort(chip.command);
-    await machine.writePort(chip.command, shadow.readsInService ? READ_IN_SERVICE : READ_REQUESTS);
+    await machine.writePort(chip.command, readSelection(shadow));
     for (let line = 0; line < 8; line++) {
       if ((inService & ~now & (1 << line)) === 0) continue;
       missing.push(

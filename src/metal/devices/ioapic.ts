@@ -2,6 +2,7 @@ import { z } from "zod";
 import type { DeviceKind } from "../device.ts";
 import type { PhysicalMachine } from "../physical-machine.ts";
 import type { Register } from "../registers.ts";
+import { type NoShadow, noShadow } from "./no-shadow.ts";
 
 /** Intel 82093AA data sheet (order number 290566). */
 const SELECT = 0xfec0_0000;
@@ -54,25 +55,23 @@ const stateSchema = z.strictObject({
   id: word,
   entries: z.array(z.strictObject({ low: word, high: word })).max(MAX_ENTRIES),
 });
-const shadowSchema = z.strictObject({});
 
 /** The I/O APIC's registers. */
 export type IoapicState = z.output<typeof stateSchema>;
 
 /** The I/O APIC of a PC. */
-export const ioapic: DeviceKind<z.output<typeof shadowSchema>, IoapicState> = {
+export const ioapic: DeviceKind<NoShadow, IoapicState> = {
   name: "ioapic",
   title: "82093AA I/O APIC",
   registers,
-  shadowSchema,
+  ...noShadow,
   stateSchema,
-  freshShadow: () => ({}),
-  observe() {},
 
-  async capture(machine) {
+  async capture(machine, _shadow, _where, disturbs = () => {}) {
     const select = await machine.readRegister(SELECT);
     // Nobody answers there on a machine without one.
     if (select === 0xffff_ffff) return { present: false, select: 0, id: 0, entries: [] };
+    disturbs({ present: true, select, id: 0, entries: [] });
     const [version, id] = await Promise.all([read(machine, VERSION), read(machine, ID)]);
     const count = Math.min(((version >>> 16) & 0xff) + 1, MAX_ENTRIES);
     const halves = Array.from({ length: 2 * count }, (_, half) => read(machine, FIRST_ENTRY + half));
@@ -103,8 +102,10 @@ export const ioapic: DeviceKind<z.output<typeof shadowSchema>, IoapicState> = {
     await machine.writeRegister(SELECT, state.select);
   },
 
-  // Reading changes only which register is selected, and that is put back at once.
-  async undo() {},
+  // Reading changes only which register is selected, and puts that back unless it is broken off.
+  async undo(machine, state) {
+    if (state.present) await machine.writeRegister(SELECT, state.select);
+  },
 };
 
 function read(machine: PhysicalMachine, index: number): Promise<number> {

@@ -66,7 +66,8 @@ export const mc146818: DeviceKind<Shadow, Mc146818State> = {
     if (space === "port" && address === INDEX) shadow.index = value & 0xff;
   },
 
-  async capture(machine, shadow) {
+  async capture(machine, shadow, _where, disturbs = () => {}) {
+    disturbs({ index: shadow.index, cells: Array.from({ length: CELLS }, () => 0) });
     const cells = Array.from({ length: CELLS }, async (_, cell) => {
       return cell === REGISTER_C ? 0 : read(machine, cell);
     });
@@ -91,8 +92,10 @@ export const mc146818: DeviceKind<Shadow, Mc146818State> = {
     await machine.writePort(INDEX, state.index);
   },
 
-  // Reading changes only the index, and that is put back at once.
-  async undo() {},
+  // Reading changes only the index, and puts that back unless it is broken off.
+  async undo(machine, state) {
+    await machine.writePort(INDEX, state.index);
+  },
 };
 
 function read(machine: PhysicalMachine, cell: number): Promise<number> {

@@ -3,6 +3,7 @@ import { GodwitError } from "../../base/errors.ts";
 import type { DeviceKind } from "../device.ts";
 import type { PhysicalMachine } from "../physical-machine.ts";
 import type { Register } from "../registers.ts";
+import { type NoShadow, noShadow } from "./no-shadow.ts";
 import { capturePci, decodedBase, pciRegisters, pciStateSchema, restorePci } from "./pci-state.ts";
 
 /** AMD Am79C970A PCnet-PCI II data sheet (publication 19436). */
@@ -20,6 +21,8 @@ const START = 0x0002;
 const INTERRUPTS_ON = 0x0040;
 const INIT_DONE = 0x0100;
 const CAUSES = 0x7f00;
+/** The chip clears it when it has looked at its transmit ring. */
+const TRANSMIT_DEMAND = 0x0008;
 const SUSPEND = 0x0001;
 /** Of CSR4: bits that are cleared by writing ones. */
 const CSR4_CAUSES = 0x026a;
@@ -30,6 +33,9 @@ const INIT_BLOCK = [1, 2] as const;
 /** Written while the chip is suspended; 72 and 74 count the descriptors that are left in each ring. */
 const SAVED = [3, 8, 9, 10, 11, 12, 13, 14, 15, 46, 47, 76, 78, 72, 74, 112] as const;
 const BUS_SAVED = [2, 4, 5, 6, 7, 9, 20, 22] as const;
+/** Those that say what lights an LED, and whether it shines, which can't be set. */
+const LEDS: ReadonlySet<number> = new Set([4, 5, 6, 7]);
+const LED_OUTPUT = 0x8000;
 
 const registers: readonly Register[] = [
   ...pciRegisters,
@@ -43,7 +49,7 @@ const registers: readonly Register[] = [
     name: "CSR0 control",
     at: "CSR0",
     kind: "readable",
-    how: "read; INIT and STRT given again, the interrupt enable last",
+    how: "read; INIT and STRT given again, a transmit demand and the interrupt enable last",
   },
   {
     name: "CSR0 causes",
@@ -91,7 +97,6 @@ const registers: readonly Register[] = [
 ];
 
 const word = z.int().min(0).max(0xffff);
-const shadowSchema = z.strictObject({});
 const stateSchema = z.strictObject({
   pci: pciStateSchema,
   isMapped: z.boolean(),
@@ -108,17 +113,15 @@ const stateSchema = z.strictObject({
 export type PcnetState = z.output<typeof stateSchema>;
 
 /** AMD's PCnet-PCI II: descriptor rings whose pointers can be read and written once the chip is suspended. */
-export const pcnet: DeviceKind<z.output<typeof shadowSchema>, PcnetState> = {
+export const pcnet: DeviceKind<NoShadow, PcnetState> = {
   name: "pcnet",
   title: "Am79C970A PCnet-PCI II Ethernet",
   registers,
-  shadowSchema,
+  ...noShadow,
   stateSchema,
   matches: ({ vendor, device }) => vendor === VENDOR && device === DEVICE,
-  freshShadow: () => ({}),
-  observe() {},
 
-  async capture(machine, _shadow, { pci }) {
+  async capture(machine, _shadow, { pci }, disturbs = () => {}) {
     const config = await capturePci(machine, pci!);
     const base = decodedBase(config, "port");
     if (base === null) return unmapped(config);
@@ -133,10 +136,16 @@ export const pcnet: DeviceKind<z.output<typeof shadowSchema>, PcnetState> = {
         },
       );
     }
+    // In one go, so that nobody finds another register chosen.
+    const [csr5, control, csr4] = await Promise.all([
+      chip.read(5),
+      chip.read(0),
+      chip.read(4),
+      machine.writePort(base + ADDRESS_PORT, address, 2),
+    ]);
+    disturbs({ ...unmapped(config), isMapped: true, address, control, csr4, csr5 });
     // Suspended, the chip looks at no ring by itself any more.
-    const csr5 = await chip.read(5);
     await chip.write(5, (csr5 & ~CSR5_CAUSES) | SUSPEND);
-    const [control, csr4] = await Promise.all([chip.read(0), chip.read(4)]);
     await chip.write(0, 0);
     const initBlock = await Promise.all(INIT_BLOCK.map((index) => chip.read(index)));
     const values = await Promise.all(SAVED.map((index) => chip.read(index)));
@@ -151,7 +160,10 @@ export const pcnet: DeviceKind<z.output<typeof shadowSchema>, PcnetState> = {
     if (base === null) return [];
     const chip = new Chip(machine, base);
     await machine.readPort(base + RESET_PORT, 2);
-    for (const [at, index] of BUS_SAVED.entries()) await chip.writeBus(index, state.bus[at]!);
+    for (const [at, index] of BUS_SAVED.entries()) {
+      const value = state.bus[at]!;
+      await chip.writeBus(index, LEDS.has(index) ? value & ~LED_OUTPUT : value);
+    }
     for (const [at, index] of INIT_BLOCK.entries()) await chip.write(index, state.initBlock[at]!);
     if ((state.control & INIT) !== 0) await chip.write(0, INIT);
     await chip.write(5, (state.csr5 & ~CSR5_CAUSES) | SUSPEND);
@@ -172,7 +184,7 @@ async function resume(machine: PhysicalMachine, state: PcnetState): Promise<void
   if (base === null) return;
   const chip = new Chip(machine, base);
   await chip.write(5, state.csr5 & ~CSR5_CAUSES);
-  await chip.write(0, state.control & INTERRUPTS_ON);
+  await chip.write(0, state.control & (INTERRUPTS_ON | TRANSMIT_DEMAND));
   await machine.writePort(base + ADDRESS_PORT, state.address, 2);
 }
 

@@ -1,3 +1,4 @@
+import { z } from "zod";
 import type { PhysicalMachine } from "../physical-machine.ts";
 import type { DescriptorRing } from "./descriptor-ring.ts";
 
@@ -16,6 +17,19 @@ export interface LoopbackNic {
   /** Makes the NIC look at its transmit ring. */
   poll(): Promise<void>;
 }
+
+/** The schema of {@link RingSearch}. */
+export const ringSearchSchema = z.strictObject({
+  /** What the guest had in its rings and in the memory that dummies use, in base64. */
+  rings: z.strictObject({ transmit: z.base64(), receive: z.base64() }),
+  scratch: z.base64(),
+  /** A pointer that is known by now. */
+  transmit: z.int().nonnegative().nullable(),
+  receive: z.int().nonnegative().nullable(),
+});
+
+/** A search for the pointers of a NIC that has begun: what another program needs to end it. */
+export type RingSearch = z.output<typeof ringSearchSchema>;
 
 /** Bytes of a dummy: the shortest frame, which no NIC has to pad. */
 const DUMMY_BYTES = 60;
@@ -54,32 +68,77 @@ export class RingProbe {
     this.#space = { address: SCRATCH.address + RECEIVE_OFFSET, bytes: RECEIVED_BYTES };
   }
 
-  /** Puts the dummy frame into memory. The NIC must be in loopback and ask for no interrupts. */
-  static async begin(machine: PhysicalMachine, nic: LoopbackNic, station: Uint8Array): Promise<RingProbe> {
-    const before = await machine.readMemory(SCRATCH.address, SCRATCH.bytes);
+  /** What a search that is about to begin will have to put back. */
+  static async plan(
+    machine: PhysicalMachine,
+    { transmitRing, receiveRing }: Pick<LoopbackNic, "transmitRing" | "receiveRing">,
+  ): Promise<RingSearch> {
+    const scratch = await machine.readMemory(SCRATCH.address, SCRATCH.bytes);
+    const rings = {
+      transmit: transmitRing.content.toString("base64"),
+      receive: receiveRing.content.toString("base64"),
+    };
+    return { rings, scratch: scratch.toString("base64"), transmit: null, receive: null };
+  }
+
+  /**
+   * Puts the dummy frame into memory. The NIC must be in loopback and ask for no interrupts.
+   * @param search its plan
+   */
+  static async begin(
+    machine: PhysicalMachine,
+    nic: LoopbackNic,
+    station: Uint8Array,
+    search: Pick<RingSearch, "scratch">,
+  ): Promise<RingProbe> {
     const frame = Buffer.alloc(DUMMY_BYTES);
     Buffer.concat([station, DUMMY_SENDER, DUMMY_TYPE]).copy(frame);
     await machine.writeMemory(SCRATCH.address, frame);
-    return new RingProbe(machine, nic, before);
+    return new RingProbe(machine, nic, Buffer.from(search.scratch, "base64"));
   }
 
-  /** Finds both pointers, and leaves them where they were. */
-  async find(): Promise<RingPointers> {
+  /**
+   * Finds both pointers, and leaves them where they were. Takes up a search that was broken off anywhere: what our
+   * descriptors have become since tells as much as ones put there now would.
+   * @param found is told each pointer that was found, before what told it is gone
+   */
+  async find(
+    search: Pick<RingSearch, "transmit" | "receive">,
+    found: (pointers: Pick<RingSearch, "transmit" | "receive">) => void,
+  ): Promise<RingPointers> {
     const { transmitRing, receiveRing } = this.#nic;
-    // The NIC sends from its pointer to the end of the ring and stops at the first descriptor, which it doesn't own.
-    await this.#nic.accept(false);
-    await transmitRing.fill((index) => index !== 0, this.#frame);
-    await this.#nic.poll();
-    const left = await transmitRing.owned();
-    const taken = left.indexOf(false, 1);
-    const transmit = taken === -1 ? 0 : taken;
-    // One dummy is received: its descriptor is the pointer.
-    await receiveRing.fill(() => true, this.#space);
-    await this.#send(0, 1, true);
-    const receive = Math.max(0, (await receiveRing.owned()).indexOf(false));
-    const now = { transmit: 1 % transmitRing.length, receive: (receive + 1) % receiveRing.length };
+    const transmitted = await this.#sendToEnd(search.transmit === null);
+    const transmit = search.transmit ?? transmitted;
+    found({ transmit, receive: search.receive });
+    let sent = 0;
+    let taken = -1;
+    if (search.receive === null && (await receiveRing.isOurs(this.#space))) {
+      taken = (await receiveRing.owned()).indexOf(false);
+    }
+    if (taken === -1) {
+      await receiveRing.fill(() => true, this.#space);
+      sent = await this.#send(0, 1, true);
+      taken = Math.max(0, (await receiveRing.owned()).indexOf(false));
+    }
+    const receive = search.receive ?? taken;
+    found({ transmit, receive });
+    const now = { transmit: sent % transmitRing.length, receive: (taken + 1) % receiveRing.length };
     await this.move(now, { transmit, receive });
     return { transmit, receive };
+  }
+
+  /**
+   * The NIC sends from its pointer to the end of the ring and stops at the first descriptor, which it doesn't own.
+   * @returns where it began, which was its pointer
+   */
+  async #sendToEnd(mayHaveBegun: boolean): Promise<number> {
+    const { transmitRing } = this.#nic;
+    await this.#nic.accept(false);
+    if (!mayHaveBegun || !(await transmitRing.isOurs(this.#frame))) {
+      await transmitRing.fill((index) => index !== 0, this.#frame);
+    }
+    await this.#nic.poll();
+    return Math.max(0, (await transmitRing.owned()).indexOf(false, 1));
   }
 
   /** Takes both pointers forward from where they are. */

@@ -6,7 +6,7 @@ import type { AccessBytes, PhysicalMachine } from "../physical-machine.ts";
 import { DescriptorRing } from "./descriptor-ring.ts";
 import { freshPciShadow, observePci, pciShadowSchema, registerOffset } from "./pci-shadow.ts";
 import { capturePci, decodedBase, type PciState, pciStateSchema, restorePci } from "./pci-state.ts";
-import { type LoopbackNic, RingProbe } from "./ring-pointers.ts";
+import { type LoopbackNic, RingProbe, type RingSearch, ringSearchSchema } from "./ring-pointers.ts";
 import { REGISTER, rtl8139Registers } from "./rtl8139-registers.ts";
 
 /** Realtek 10ec:8139 from revision 20h on is a C+, the only one that has rings of descriptors. */
@@ -65,6 +65,8 @@ const stateSchema = z.strictObject({
   interruptStatus: word,
   /** null: its rings are not in use. */
   pointers: z.strictObject({ transmit: pointer, receive: pointer }).nullable(),
+  /** Only of a capture that was broken off. */
+  search: ringSearchSchema.optional(),
 });
 
 type Shadow = z.output<typeof shadowSchema>;
@@ -122,12 +124,11 @@ export const rtl8139: DeviceKind<Shadow, Rtl8139State> = {
     }
   },
 
-  async capture(machine, shadow, { pci }) {
+  async capture(machine, shadow, { pci }, disturbs = () => {}) {
     const config = await capturePci(machine, pci!);
     const chip = chipOf(machine, config);
     if (chip === null) return unmapped(config, shadow);
     const interruptMask = await chip.read(REGISTER.interruptMask, 2);
-    await chip.write(REGISTER.interruptMask, 0, 2);
     const interruptStatus = await chip.read(REGISTER.interruptStatus, 2);
     const values: Record<string, number> = {};
     const read = SAVED.map(async ([offset, bytes]) => {
@@ -136,13 +137,14 @@ export const rtl8139: DeviceKind<Shadow, Rtl8139State> = {
     await Promise.all(read);
     values[REGISTER.eepromCommand] = (await chip.read(REGISTER.eepromCommand, 1)) & ~EEPROM_OUTPUT;
     refuseOtherModes(values, pci!);
-    const state = { pci: config, isMapped: true, shadow: structuredClone(shadow), values };
-    if (!usesRings(values)) return { ...state, interruptMask, interruptStatus, pointers: null };
-    const pointers = await inLoopback(machine, chip, values, (probe) => probe.find());
-    // What the dummies have reported goes; what was reported before stays.
-    const reported = await chip.read(REGISTER.interruptStatus, 2);
-    await chip.write(REGISTER.interruptStatus, reported & ~interruptStatus, 2);
-    return { ...state, interruptMask, interruptStatus, pointers };
+    const state: Rtl8139State = {
+      ...{ pci: config, isMapped: true, shadow: structuredClone(shadow), values },
+      ...{ interruptMask, interruptStatus, pointers: null },
+    };
+    disturbs(state);
+    await chip.write(REGISTER.interruptMask, 0, 2);
+    if (!usesRings(values)) return state;
+    return { ...state, pointers: await findPointers(machine, chip, state, disturbs) };
   },
 
   async restore(machine, state, { pci }) {
@@ -162,7 +164,9 @@ export const rtl8139: DeviceKind<Shadow, Rtl8139State> = {
     if (state.pointers !== null) {
       const target = state.pointers;
       // Writing the enable bits has taken both pointers to 0.
-      await inLoopback(machine, chip, state.values, (probe) =>
+      const rings = await readRings(machine, state.values);
+      const search = await RingProbe.plan(machine, rings);
+      await inLoopback(machine, chip, { values: state.values, rings, search }, (probe) =>
         probe.move({ transmit: 0, receive: 0 }, target),
       );
     }
@@ -182,7 +186,10 @@ export const rtl8139: DeviceKind<Shadow, Rtl8139State> = {
   },
 
   async undo(machine, state) {
-    await chipOf(machine, state.pci)?.write(REGISTER.interruptMask, state.interruptMask, 2);
+    const chip = chipOf(machine, state.pci);
+    if (chip === null) return;
+    if (state.search !== undefined) await findPointers(machine, chip, state, () => {});
+    await chip.write(REGISTER.interruptMask, state.interruptMask, 2);
   },
 };
 
@@ -238,20 +245,71 @@ function refuseOtherModes(values: Readonly<Record<string, number>>, pci: PciFunc
   );
 }
 
+/** Where a chip's rings are, and what the guest has there. */
+async function readRings(machine: PhysicalMachine, values: Readonly<Record<string, number>>) {
+  const { transmit, receive } = ringAddresses(values);
+  return {
+    transmitRing: await DescriptorRing.read(machine, transmit, MOST_DESCRIPTORS),
+    receiveRing: await DescriptorRing.read(machine, receive, MOST_DESCRIPTORS),
+  };
+}
+
+function ringAddresses(values: Readonly<Record<string, number>>) {
+  const at = (low: number, high: number) => values[low]! + values[high]! * 2 ** 32;
+  return {
+    transmit: at(REGISTER.transmitRing, REGISTER.transmitRingHigh),
+    receive: at(REGISTER.receiveRing, REGISTER.receiveRingHigh),
+  };
+}
+
+/** Finds the pointers, and leaves everything but the interrupt mask as it was; takes up a search that was broken off. */
+async function findPointers(
+  machine: PhysicalMachine,
+  chip: Chip,
+  state: Rtl8139State,
+  disturbs: (state: Rtl8139State) => void,
+): Promise<NonNullable<Rtl8139State["pointers"]>> {
+  const { values, interruptStatus } = state;
+  const rings =
+    state.search === undefined ? await readRings(machine, values) : ringsOf(machine, values, state.search);
+  const search = state.search ?? (await RingProbe.plan(machine, rings));
+  disturbs({ ...state, search });
+  const pointers = await inLoopback(machine, chip, { values, rings, search }, (probe) =>
+    probe.find(search, (found) => disturbs({ ...state, search: { ...search, ...found } })),
+  );
+  // What the dummies have reported goes; what was reported before stays.
+  const reported = await chip.read(REGISTER.interruptStatus, 2);
+  await chip.write(REGISTER.interruptStatus, reported & ~interruptStatus, 2);
+  return pointers;
+}
+
+function ringsOf(
+  machine: PhysicalMachine,
+  values: Readonly<Record<string, number>>,
+  { rings }: RingSearch,
+): Pick<LoopbackNic, "transmitRing" | "receiveRing"> {
+  const { transmit, receive } = ringAddresses(values);
+  return {
+    transmitRing: DescriptorRing.of(machine, transmit, Buffer.from(rings.transmit, "base64")),
+    receiveRing: DescriptorRing.of(machine, receive, Buffer.from(rings.receive, "base64")),
+  };
+}
+
 /** Works with the internal pointers of a chip whose rings are in use; leaves its registers and memory as they were. */
 async function inLoopback<Result>(
   machine: PhysicalMachine,
   chip: Chip,
-  values: Readonly<Record<string, number>>,
+  before: {
+    values: Readonly<Record<string, number>>;
+    rings: Pick<LoopbackNic, "transmitRing" | "receiveRing">;
+    search: RingSearch;
+  },
   work: (probe: RingProbe) => Promise<Result>,
 ): Promise<Result> {
-  const at = (low: number, high: number) => values[low]! + values[high]! * 2 ** 32;
-  const receive = at(REGISTER.receiveRing, REGISTER.receiveRingHigh);
-  const transmit = at(REGISTER.transmitRing, REGISTER.transmitRingHigh);
+  const { values, rings, search } = before;
   const config = values[REGISTER.receiveConfig]!;
   const nic: LoopbackNic = {
-    transmitRing: await DescriptorRing.read(machine, transmit, MOST_DESCRIPTORS),
-    receiveRing: await DescriptorRing.read(machine, receive, MOST_DESCRIPTORS),
+    ...rings,
     accept: (on) =>
       chip.write(REGISTER.receiveConfig, ((config & ~ACCEPT_MASK) | (on ? ACCEPT_STATION : 0)) >>> 0, 4),
     poll: () => chip.write(REGISTER.transmitPoll, POLL_NORMAL, 1),
@@ -260,7 +318,7 @@ async function inLoopback<Result>(
   const station = Buffer.alloc(8);
   station.writeUInt32LE(values[REGISTER.station]!, 0);
   station.writeUInt32LE(values[REGISTER.station + 4]!, 4);
-  const probe = await RingProbe.begin(machine, nic, station.subarray(0, 6));
+  const probe = await RingProbe.begin(machine, nic, station.subarray(0, 6), search);
   try {
     return await work(probe);
   } finally {

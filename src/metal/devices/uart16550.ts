@@ -100,7 +100,7 @@ export const uart16550: DeviceKind<Shadow, Uart16550State> = {
     if (space === "port" && address === FCR) shadow.fcr = value;
   },
 
-  async capture(machine, shadow) {
+  async capture(machine, shadow, _where, disturbs = () => {}) {
     const scr = await machine.readPort(SCR);
     const lcr = await machine.readPort(LCR);
     const mcr = await machine.readPort(MCR);
@@ -109,10 +109,19 @@ export const uart16550: DeviceKind<Shadow, Uart16550State> = {
       const none = { ier: 0, lcr: 0, mcr: 0, scr: 0, divisor: 0, fcr: 0, fifosOn: false };
       return { present: false, ...none, received: [] };
     }
-    await machine.writePort(LCR, lcr | DLAB);
-    const divisor = (await machine.readPort(DATA)) | ((await machine.readPort(IER)) << 8);
+    // In one go, so that nobody finds other registers chosen.
+    const [, low, high, , ier] = await Promise.all([
+      machine.writePort(LCR, lcr | DLAB),
+      machine.readPort(DATA),
+      machine.readPort(IER),
+      machine.writePort(LCR, lcr & ~DLAB),
+      machine.readPort(IER),
+      machine.writePort(LCR, lcr),
+    ]);
+    const divisor = low | (high << 8);
+    const fcr = shadow.fcr & FCR_KEPT;
+    disturbs({ present: true, fcr, fifosOn: false, ier, lcr, mcr, scr, divisor, received: [] });
     await machine.writePort(LCR, lcr & ~DLAB);
-    const ier = await machine.readPort(IER);
     await machine.writePort(IER, 0);
     const fifosOn = ((await machine.readPort(IIR)) & FIFOS_ON) === FIFOS_ON;
     const received: number[] = [];
@@ -121,7 +130,7 @@ export const uart16550: DeviceKind<Shadow, Uart16550State> = {
     }
     await putBack(machine, received, mcr);
     await machine.writePort(LCR, lcr);
-    return { present: true, fcr: shadow.fcr & FCR_KEPT, fifosOn, ier, lcr, mcr, scr, divisor, received };
+    return { present: true, fcr, fifosOn, ier, lcr, mcr, scr, divisor, received };
   },
 
   async restore(machine, state) {
@@ -148,7 +157,8 @@ export const uart16550: DeviceKind<Shadow, Uart16550State> = {
   },
 };
 
-async function setInterrupts(machine: PhysicalMachine, { ier, lcr }: Uart16550State): Promise<void> {
+async function setInterrupts(machine: PhysicalMachine, { ier, lcr, mcr }: Uart16550State): Promise<void> {
+  await machine.writePort(MCR, mcr);
   await machine.writePort(LCR, lcr & ~DLAB);
   await machine.writePort(IER, ier);
   await machine.writePort(LCR, lcr);

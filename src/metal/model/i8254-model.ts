@@ -82,7 +82,9 @@ export class I8254Model implements ModelDevice {
       for (const [index, counter] of this.#counters.entries()) {
         if ((value & (2 << index)) === 0) continue;
         if ((value & 0x20) === 0) this.#latch(index);
-        if ((value & 0x10) === 0 && counter.status.length === 0) counter.status.push(counter.control & 0x3f);
+        if ((value & 0x10) === 0 && counter.status.length === 0) {
+          counter.status.push((isHigh(counter) ? 0x80 : 0) | (counter.control & 0x3f));
+        }
       }
     } else if ((value & 0x30) === 0) this.#latch(value >> 6);
     else {
@@ -113,21 +115,20 @@ export class I8254Model implements ModelDevice {
   }
 
   #update(): void {
-    const counter = this.#counters[0]!;
-    const whole = counter.reload === 0 ? 0x1_0000 : counter.reload;
-    const { elapsed } = counter;
-    const mode = modeOf(counter);
-    const high =
-      mode === 0
-        ? elapsed >= whole
-        : mode === 3
-          ? elapsed % whole < (whole + 1) >> 1
-          : mode === 4
-            ? elapsed === whole
-            : elapsed % whole === 0 && elapsed > 0;
+    const high = isHigh(this.#counters[0]!);
     if (high !== this.#output) this.onOutput(high);
     this.#output = high;
   }
+}
+
+function isHigh(counter: Counter): boolean {
+  const { reload, elapsed } = counter;
+  const whole = reload === 0 ? 0x1_0000 : reload;
+  const mode = modeOf(counter);
+  if (mode === 0) return elapsed >= whole;
+  if (mode === 3) return elapsed % whole < (whole + 1) >> 1;
+  if (mode === 4) return elapsed === whole;
+  return elapsed % whole === 0 && elapsed > 0;
 }
 
 function modeOf({ control }: Counter): number {

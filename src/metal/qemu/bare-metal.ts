@@ -4,6 +4,7 @@ import { type DevicesState, decodeDevicesState, encodeDevicesState } from "../de
 import { describeDevices, devicesFrom, type PresentDevice, takeInventory } from "../inventory.ts";
 import { Monitor } from "../monitor.ts";
 import { type Ablation, rebuildDevices } from "../rebuild.ts";
+import { endHold, isLeftHeld, whileHeld } from "./hold.ts";
 import { forgetCapture, keepCapture, readKeptCapture } from "./kept-capture.ts";
 import { keepMonitor, readKeptMonitor } from "./kept-monitor.ts";
 import { QemuPhysicalMachine } from "./qemu-machine.ts";
@@ -71,13 +72,11 @@ export class BareMetal {
 
   /** Holds the machine for the milliseconds that configuration cycles take. */
   async #lookAt(hardware: QemuPhysicalMachine): Promise<readonly PresentDevice[]> {
-    const { running } = await this.#machine.qmp.execute("query-status");
-    if (running) await hardware.stop();
-    try {
-      return await takeInventory(hardware);
-    } finally {
-      if (running) await hardware.go();
-    }
+    return whileHeld(this.#machine, async () => {
+      const devices = await takeInventory(hardware);
+      await hardware.settle();
+      return devices;
+    });
   }
 
   /** QEMU serves one program on its qtest socket, and one at a time may keep the monitor. */
@@ -112,11 +111,9 @@ export class BareMetal {
   async captureState(): Promise<DevicesState> {
     const { hardware, devices, monitor, following } = this.#open!;
     clearInterval(following);
-    const captured = captureDevices(hardware, devices, monitor);
-    this.#captured = captured;
-    const state = await captured;
-    keepCapture(this.#machine.folder, state);
-    return state;
+    const { folder } = this.#machine;
+    this.#captured = captureDevices(hardware, devices, monitor, (state) => keepCapture(folder, state));
+    return this.#captured;
   }
 
   /** Makes the stopped machine as it was before {@link capture}. */
@@ -167,20 +164,23 @@ export async function undoLeftCapture(machine: RunningMachine): Promise<void> {
   }
 }
 
+/** Lets a machine go on that an earlier agent held for a look at its devices when it came to its end. */
+export async function letGoOfHeld(machine: RunningMachine): Promise<void> {
+  if (!isLeftHeld(machine)) return;
+  await undoLeftCapture(machine);
+  await endHold(machine);
+}
+
 /** Reads the devices of a machine and lets it go on as it was. */
 export async function captureOnce(machine: RunningMachine): Promise<DevicesState> {
   const metal = new BareMetal(machine);
   await metal.prepare();
   try {
-    const { running } = await machine.qmp.execute("query-status");
-    if (running) await machine.qmp.execute("stop");
-    try {
+    return await whileHeld(machine, async () => {
       const state = await metal.captureState();
       await metal.undo();
       return state;
-    } finally {
-      if (running) await machine.qmp.execute("cont");
-    }
+    });
   } finally {
     metal.close();
   }
