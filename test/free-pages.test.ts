@@ -37,16 +37,20 @@ const variants: Readonly<Record<string, readonly MigrationSettingsInput[]>> = {
     { strategy: "pre-copy" },
     { strategy: "post-copy" },
     { strategy: "hybrid", freePages: "kpageflags" },
-    { strategy: "stop-and-copy" },
+    { strategy: "stop-and-copy", freePages: "held-locks" },
     { strategy: "auto", freePages: "off" },
   ],
-  "7.2": [{ strategy: "pre-copy" }, { strategy: "post-copy" }, { strategy: "stop-and-copy" }],
+  "7.2": [
+    { strategy: "pre-copy" },
+    { strategy: "post-copy" },
+    { strategy: "stop-and-copy", freePages: "held-locks" },
+  ],
 };
 
 for (const version of qemuVersions()) {
   test(`QEMU ${version}: a guest that takes, writes and frees memory all the time moves without its free pages`, async (t) => {
     await using pair = await Pair.open(version);
-    let machine = await pair.start(pair.a, helpfulGuestMachine());
+    let machine = await pair.start(pair.a, helpfulGuestMachine("doorbell: true"));
     await loadGuest(machine, HELD);
     {
       using guest = await speakWith(machine);

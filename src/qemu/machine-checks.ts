@@ -37,6 +37,8 @@ interface Contradictory {
     readonly backend: z.infer<typeof nicShape.backend>;
   }[];
   readonly channels: readonly { readonly name: string }[];
+  readonly freePages: string;
+  readonly doorbell: boolean;
 }
 
 /** Refuses what is wrong only together: things that need each other, and names given twice. */
@@ -48,6 +50,7 @@ export function refuseContradictions(machine: Contradictory, context: z.Refineme
     if (machine.initrd !== undefined) refuse(["initrd"], "needs a kernel");
     if (machine.append !== undefined) refuse(["append"], "needs a kernel");
   }
+  if (machine.freePages === "held-locks" && !machine.doorbell) refuse(["freePages"], "needs doorbell: true");
   const unique = (list: string, key: string, values: readonly (string | undefined)[]) => {
     values.forEach((value, index) => {
       const first = values.indexOf(value);

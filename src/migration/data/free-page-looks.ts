@@ -2,9 +2,9 @@ import { asGodwitError, type GodwitError } from "../../base/errors.ts";
 import {
   type BlockRuns,
   blockRunsOf,
+  type FreePageLister,
   type FreePagesAnswer,
   type FreePagesRequest,
-  type GuestHelper,
   type GuestMemoryPiece,
 } from "../../hints/index.ts";
 import { PageBitmap } from "../../pages/index.ts";
@@ -42,8 +42,10 @@ export interface FirstLook {
 
 /** Where to ask, and what for. Plain data: it crosses to the data process. */
 export interface HintsInput {
-  /** The unix socket of the helper's channel. */
-  readonly path: string;
+  /** The unix socket of the helper's channel; null where the guest has none, and only its doorbell answers. */
+  readonly path: string | null;
+  /** The QEMU whose doorbell is rung for free pages (`held-locks`); null: the helper is asked. */
+  readonly doorbellPid: number | null;
   readonly pieces: readonly GuestMemoryPiece[];
   /** Who lists free pages, and what was said before the migration began; null: nobody. */
   readonly freePages: FirstLook | null;
@@ -53,7 +55,7 @@ export interface HintsInput {
 
 /** One look, for the report. Times in milliseconds. */
 export interface FreePageLook {
-  readonly source: "driver" | "kpageflags";
+  readonly source: FreePagesAnswer["source"];
   /** From asking to the answer. */
   readonly tookMs: number;
   /** Of that, in the guest. */
@@ -112,7 +114,7 @@ export class FreePageLooks {
   readonly #effects: LookEffects;
   readonly #patienceMs: number;
   readonly #stop = new AbortController();
-  #helper: GuestHelper | null = null;
+  #lister: FreePageLister | null = null;
   #ledger: Ledger | null = null;
   #asking = false;
   #over = false;
@@ -122,7 +124,7 @@ export class FreePageLooks {
   #presumed: readonly PageBitmap[] | null = null;
 
   constructor(
-    helper: Promise<GuestHelper>,
+    lister: Promise<FreePageLister>,
     asked: { readonly first: FirstLook; readonly pieces: readonly GuestMemoryPiece[] },
     effects: LookEffects,
   ) {
@@ -130,9 +132,9 @@ export class FreePageLooks {
     this.#pieces = asked.pieces;
     this.#effects = effects;
     this.#patienceMs = Math.min(MOST_PATIENCE_MS, Math.max(LEAST_PATIENCE_MS, PATIENCE * asked.first.tookMs));
-    helper.then(
+    lister.then(
       (connected) => {
-        this.#helper = connected;
+        this.#lister = connected;
       },
       (error: unknown) => this.#giveUp(error),
     );
@@ -152,10 +154,10 @@ export class FreePageLooks {
   /** Looks if it is time to. */
   tick(moment: LookMoment): void {
     const ledger = this.#ledger;
-    if (this.#over || this.#asking || this.#helper === null || ledger === null) return;
+    if (this.#over || this.#asking || this.#lister === null || ledger === null) return;
     if (!this.#isDue(ledger, moment)) return;
     this.#asking = true;
-    this.#look(this.#helper, ledger, moment).catch((error: unknown) => this.#giveUp(error));
+    this.#look(this.#lister, ledger, moment).catch((error: unknown) => this.#giveUp(error));
   }
 
   /** No look counts from now on: the guest has stopped, or pages go in another order. */
@@ -185,12 +187,12 @@ export class FreePageLooks {
     return pages;
   }
 
-  async #look(helper: GuestHelper, ledger: Ledger, moment: LookMoment): Promise<void> {
+  async #look(lister: FreePageLister, ledger: Ledger, moment: LookMoment): Promise<void> {
     const matters = moment.firstPassDone || (moment.holding && moment.held);
     const beginMs = performance.now();
-    const bytesBefore = helper.receivedBytes;
+    const bytesBefore = lister.receivedBytes;
     ledger.beginScan();
-    const answer = await helper.freePages(
+    const answer = await lister.freePages(
       { source: this.#first.source, minimumOrder: 0, perCpu: true, mostRuns: MOST_RUNS },
       { timeoutMs: this.#patienceMs, signal: this.#stop.signal },
     );
@@ -201,7 +203,7 @@ export class FreePageLooks {
     this.#asking = false;
     this.#nextMs = moment.nowMs + tookMs + LISTING_PAUSE_MS;
     this.#effects.looked(
-      figuresOf(answer, { tookMs, droppedPages, listBytes: helper.receivedBytes - bytesBefore }),
+      figuresOf(answer, { tookMs, droppedPages, listBytes: lister.receivedBytes - bytesBefore }),
     );
     // Where QEMU waits for pages that wait for a look that brings nothing, nothing would ever leave again.
     const isInVain = moment.starving && moment.held && droppedPages === 0;
