@@ -80,10 +80,7 @@ for (const version of qemuVersions()) {
           "no look counted",
         );
         const zeroOrFree = report.pages.free + report.pages.zero;
-        // QEMU 7.2 is held before its first pass is over: what it then still names is too late for the look that counts.
-        const least =
-          version === "7.2" && strategy !== "pre-copy" ? CERTAINLY_FREE_PAGES / 2 : CERTAINLY_FREE_PAGES;
-        assert.ok(zeroOrFree >= least, `${zeroOrFree} pages were left out`);
+        assert.ok(zeroOrFree >= CERTAINLY_FREE_PAGES, `${zeroOrFree} pages were left out`);
       });
     }
   });

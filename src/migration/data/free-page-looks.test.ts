@@ -34,6 +34,7 @@ class Scene implements AsyncDisposable {
       {
         defer: (sets) => this.#say(sets === null ? "defer nothing" : `defer ${sets[0]!.count()}`),
         looked: (look: FreePageLook) => this.#say(`listed ${look.listedPages} dropped ${look.droppedPages}`),
+        readCloser: () => this.#say("read closer"),
         settled: () => this.#say("settled"),
         gaveUp: (error) => this.#say(error.code),
       },
@@ -142,14 +143,20 @@ test("what was sent once does not wait, since it can't be left out any more", as
   ]);
 });
 
-test("a post-copy that waits for QEMU's listing goes on when that is held", async () => {
+test("a post-copy that waits for QEMU's listing looks when that is held, and once more when it is nearly over", async () => {
   await using scene = await Scene.open(says(0, 10), 0, 10);
   await scene.until(1);
   scene.list(0, 100);
   scene.tick({ nowMs: 1_000, holding: true });
   assert.deepEqual(scene.happened, []);
-  assert.deepEqual(await scene.until(3, { nowMs: 1_200, held: true, holding: true }), [
+  assert.deepEqual(await scene.until(2, { nowMs: 1_200, held: true, holding: true }), [
     "listed 10 dropped 10",
+    "read closer",
+  ]);
+  scene.tick({ nowMs: 1_300, holding: true });
+  assert.deepEqual(scene.happened, []);
+  assert.deepEqual(await scene.until(3, { nowMs: 1_400, held: true, holding: true }), [
+    "listed 10 dropped 0",
     "defer nothing",
     "settled",
   ]);

@@ -94,6 +94,8 @@ export interface LookEffects {
   /** These pages, one set a RAM block, are presumably free and wait; null: no longer. */
   readonly defer: (sets: readonly PageBitmap[] | null) => void;
   readonly looked: (look: FreePageLook) => void;
+  /** QEMU's first pass shall be read on, nearer to its end: there will be a look at what it names. */
+  readonly readCloser: () => void;
   /** Nothing waits for a look any more: the one that matters is over, or there will be none. */
   readonly settled: () => void;
   /** Why no free page is left out from now on. */
@@ -119,6 +121,7 @@ export class FreePageLooks {
   #asking = false;
   #over = false;
   #isSettled = false;
+  #isClose = false;
   #nextMs = 0;
   #againPauseMs = AGAIN_PAUSE_MS;
   #presumed: readonly PageBitmap[] | null = null;
@@ -188,7 +191,8 @@ export class FreePageLooks {
   }
 
   async #look(lister: FreePageLister, ledger: Ledger, moment: LookMoment): Promise<void> {
-    const matters = moment.firstPassDone || (moment.holding && moment.held);
+    const isHeldEarly = moment.holding && moment.held && !moment.firstPassDone;
+    const matters = moment.firstPassDone || (isHeldEarly && this.#isClose);
     const beginMs = performance.now();
     const bytesBefore = lister.receivedBytes;
     ledger.beginScan();
@@ -205,6 +209,11 @@ export class FreePageLooks {
     this.#effects.looked(
       figuresOf(answer, { tookMs, droppedPages, listBytes: lister.receivedBytes - bytesBefore }),
     );
+    if (isHeldEarly && !this.#isClose && !this.#isSettled) {
+      this.#isClose = true;
+      this.#effects.readCloser();
+      return;
+    }
     // Where QEMU waits for pages that wait for a look that brings nothing, nothing would ever leave again.
     const isInVain = moment.starving && moment.held && droppedPages === 0;
     if (matters || isInVain || this.#isSettled) {
