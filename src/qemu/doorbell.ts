@@ -52,7 +52,7 @@ export async function makeDoorbell(): Promise<DoorbellServer> {
   const calls = await foreignCalls();
   using made = new DisposableStack();
   const keep = (descriptor: number) => {
-    made.defer(() => closeSync(descriptor));
+    made.defer(() => calls.close(descriptor));
     return descriptor;
   };
   const guest = keep(calls.makeEvent());
@@ -125,7 +125,7 @@ export class Doorbell implements Disposable {
     const take = (id: string) => {
       const found = events.find((descriptor) => eventId(pid, descriptor) === id);
       if (found === undefined) throw new GodwitError("GODWIT_DOORBELL", "QEMU has let go of its doorbell");
-      return taken.adopt(calls.takeDescriptor(pid, found), closeSync);
+      return taken.adopt(calls.takeDescriptor(pid, found), calls.close);
     };
     const [guest, host] = [take(guestId!), take(hostId!)];
     const doorbell = new Doorbell(calls, openSync(`${folder}/${memory}`, "r+"), guest, host);
@@ -182,7 +182,8 @@ export class Doorbell implements Disposable {
   }
 
   #close(): void {
-    for (const descriptor of [this.#memory, this.#guest, this.#host]) closeSync(descriptor);
+    closeSync(this.#memory);
+    for (const descriptor of [this.#guest, this.#host]) this.#calls.close(descriptor);
   }
 }
 

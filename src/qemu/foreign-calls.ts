@@ -23,6 +23,8 @@ export interface ForeignCalls {
   send(socket: number, bytes: Uint8Array, descriptor: number | null): void;
   /** A copy of another process's descriptor; needs the same rights as reading that process's memory. */
   takeDescriptor(pid: number, descriptor: number): number;
+  /** Closes what one of these calls gave: Node keeps account of its own descriptors in threads. */
+  close(descriptor: number): void;
   /** Whether there is something to read within that time. A thread waits, not the event loop. */
   waitReadable(descriptor: number, timeoutMs: number): Promise<boolean>;
 }
@@ -30,14 +32,14 @@ export interface ForeignCalls {
 let loaded: Promise<ForeignCalls> | null = null;
 
 /**
- * Loads koffi, an optional package, when it is needed for the first time.
+ * Loads koffi when it is needed for the first time.
  * @throws GodwitError `GODWIT_DOORBELL` where it isn't installed or doesn't work here; the calls throw the same
  */
 export function foreignCalls(): Promise<ForeignCalls> {
   loaded ??= load().catch((error: Error) => {
     loaded = null;
     throw new GodwitError("GODWIT_DOORBELL", `koffi can't be loaded: ${error.message.split("\n")[0]}`, {
-      advice: "npm install koffi, or do without the doorbell device and --free-pages held-locks",
+      advice: "run npm ci, or do without the doorbell device and --free-pages held-locks",
       cause: error,
     });
   });
@@ -97,6 +99,7 @@ async function load(): Promise<ForeignCalls> {
         close(process);
       }
     },
+    close: (descriptor) => void close(descriptor),
     waitReadable(descriptor, timeoutMs) {
       const waited = Buffer.alloc(8);
       waited.writeInt32LE(descriptor, 0);

@@ -15,7 +15,7 @@ export const MOST_RUNS = 131_072;
 
 /** An answer is given up after ten times what the first one took, within these bounds: pages may wait for it. */
 const PATIENCE = 10;
-const LEAST_PATIENCE_MS = 500;
+const LEAST_PATIENCE_MS = 2_000;
 const MOST_PATIENCE_MS = 5_000;
 
 /** Presumably free pages that are worth a look when nothing else can leave: 4 MiB. */

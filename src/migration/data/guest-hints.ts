@@ -1,8 +1,8 @@
-import { type FreePageLister, GuestHelper, guestPageCount, HeldLocks } from "../../hints/index.ts";
+import { type FreePageLister, GuestHelper, guestPageCount } from "../../hints/index.ts";
 import type { PageBitmap } from "../../pages/index.ts";
-import { takeDoorbell } from "../../qemu/doorbell.ts";
 import type { Ledger } from "../ledger.ts";
 import { FreePageLooks, type HintsInput, type LookEffects, type LookMoment } from "./free-page-looks.ts";
+import { HeldLocksLister } from "./held-locks-lister.ts";
 import type { WorkingSetReport } from "./source-protocol.ts";
 import { type WorkingSetBlock, WorkingSetLooks } from "./working-set.ts";
 import { lackingOf, worthOf } from "./working-set-worth.ts";
@@ -13,7 +13,7 @@ const CONNECT_TIMEOUT_MS = 6_000;
 /** All that a guest tells the data process of a migration's source: its helper, or its driver by the doorbell. */
 export class GuestHints {
   readonly #helper: Promise<GuestHelper> | null;
-  readonly #locks: Promise<HeldLocks> | null;
+  readonly #locks: HeldLocksLister | null;
   readonly #looks: FreePageLooks | null;
   readonly #workingSet: WorkingSetLooks | null;
   #lacking: readonly PageBitmap[] | null = null;
@@ -22,10 +22,11 @@ export class GuestHints {
     const pageCount = guestPageCount(pieces);
     this.#helper =
       path === null ? null : GuestHelper.connect(path, pageCount, { timeoutMs: CONNECT_TIMEOUT_MS });
-    this.#locks = doorbellPid === null ? null : openHeldLocks(doorbellPid, pageCount);
-    const lister: Promise<FreePageLister> | null = this.#locks ?? this.#helper;
+    this.#locks = doorbellPid === null ? null : new HeldLocksLister(doorbellPid, pageCount);
+    const lister: Promise<FreePageLister> | null =
+      this.#locks === null ? this.#helper : Promise.resolve(this.#locks);
     // Those who ask it hear why it isn't there.
-    for (const opened of [this.#helper, this.#locks]) opened?.catch(() => {});
+    this.#helper?.catch(() => {});
     const first = freePages;
     this.#looks =
       first === null || lister === null ? null : new FreePageLooks(lister, { first, pieces }, effects);
@@ -46,12 +47,11 @@ export class GuestHints {
   end(): void {
     this.#looks?.end();
     this.#workingSet?.end();
-    for (const opened of [this.#helper, this.#locks]) {
-      opened?.then(
-        (open) => open.close(),
-        () => {},
-      );
-    }
+    this.#locks?.close();
+    this.#helper?.then(
+      (helper) => helper.close(),
+      () => {},
+    );
   }
 
   /** Which pages the guest works with; null where it did not say. */
@@ -69,19 +69,5 @@ export class GuestHints {
     const figures = this.#workingSet?.figures ?? null;
     if (figures === null || this.workingSet === null || this.#lacking === null) return null;
     return { ...figures, ...worthOf(ledger, this.workingSet, this.#lacking) };
-  }
-}
-
-/**
- * Opens a running machine's doorbell to ask its guest for free pages.
- * @throws GodwitError `GODWIT_DOORBELL`, `GODWIT_HELPER_REFUSED`
- */
-export async function openHeldLocks(pid: number, pageCount: number): Promise<HeldLocks> {
-  const doorbell = await takeDoorbell(pid);
-  try {
-    return new HeldLocks(doorbell, pageCount);
-  } catch (error) {
-    doorbell[Symbol.dispose]();
-    throw error;
   }
 }

@@ -10,7 +10,7 @@ import {
 } from "../../hints/index.ts";
 import { memoryMap } from "../../qemu/memory-map.ts";
 import { type FirstLook, figuresOf, type HintsInput, MOST_RUNS } from "../data/free-page-looks.ts";
-import { openHeldLocks } from "../data/guest-hints.ts";
+import { openHeldLocks } from "../data/open-held-locks.ts";
 import type { Strategy } from "../strategies/strategy.ts";
 import type { SourceRun } from "./run.ts";
 
