@@ -1,4 +1,4 @@
-import { asGodwitError, type GodwitError } from "../../base/errors.ts";
+import { asGodwitError, GodwitError } from "../../base/errors.ts";
 import {
   type BlockRuns,
   blockRunsOf,
@@ -17,6 +17,9 @@ export const MOST_RUNS = 131_072;
 const PATIENCE = 10;
 const LEAST_PATIENCE_MS = 2_000;
 const MOST_PATIENCE_MS = 5_000;
+
+/** The same where no page waits: kpageflags of 2 GiB took a busy emulated guest more than 5 s, and more have 8 GiB. */
+const UNHURRIED_PATIENCE_MS = 30_000;
 
 /** Presumably free pages that are worth a look when nothing else can leave: 4 MiB. */
 const WORTH_PAGES = 1024;
@@ -119,6 +122,7 @@ export class FreePageLooks {
   #lister: FreePageLister | null = null;
   #ledger: Ledger | null = null;
   #asking = false;
+  #askedAtMs = 0;
   #over = false;
   #isSettled = false;
   #isClose = false;
@@ -157,9 +161,15 @@ export class FreePageLooks {
   /** Looks if it is time to. */
   tick(moment: LookMoment): void {
     const ledger = this.#ledger;
-    if (this.#over || this.#asking || this.#lister === null || ledger === null) return;
+    if (this.#over || this.#lister === null || ledger === null) return;
+    if (this.#asking) {
+      // What nothing waited for the stop waits for now.
+      if (moment.holding && moment.nowMs - this.#askedAtMs > this.#patienceMs) this.#giveUp(tooLate());
+      return;
+    }
     if (!this.#isDue(ledger, moment)) return;
     this.#asking = true;
+    this.#askedAtMs = moment.nowMs;
     this.#look(this.#lister, ledger, moment).catch((error: unknown) => this.#giveUp(error));
   }
 
@@ -198,7 +208,7 @@ export class FreePageLooks {
     ledger.beginScan();
     const answer = await lister.freePages(
       { source: this.#first.source, minimumOrder: 0, perCpu: true, mostRuns: MOST_RUNS },
-      { timeoutMs: this.#patienceMs, signal: this.#stop.signal },
+      { timeoutMs: this.#patience(moment), signal: this.#stop.signal },
     );
     if (this.#over) return;
     const tookMs = performance.now() - beginMs;
@@ -221,6 +231,12 @@ export class FreePageLooks {
       this.#againPauseMs *= 2;
       this.#letGo();
     } else this.#presume(ledger, lists);
+  }
+
+  /** Pages wait for a look before the one that counts is over, if they are known from before the migration. */
+  #patience(moment: LookMoment): number {
+    const isWaitedFor = moment.holding || (!this.#isSettled && this.#first.lists.length > 0);
+    return isWaitedFor ? this.#patienceMs : UNHURRIED_PATIENCE_MS;
   }
 
   #drop(ledger: Ledger, lists: readonly BlockRuns[]): number {
@@ -260,6 +276,13 @@ export class FreePageLooks {
     this.end();
     this.#effects.gaveUp(asGodwitError(thrown, "GODWIT_HELPER_ANSWER", { side: "source" }));
   }
+}
+
+function tooLate(): GodwitError {
+  return new GodwitError(
+    "GODWIT_HELPER_SILENT",
+    "the guest did not list its free pages before it was to stop",
+  );
 }
 
 /** What was sent once can't be left out any more, and has nothing to wait for. */
