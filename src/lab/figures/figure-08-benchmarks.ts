@@ -168,7 +168,7 @@ function barsPanel(title: string, bars: readonly BenchmarkBar[], at: number, mos
     title: null,
     sort: null,
     axis:
-      at === 0 ? { labelLimit: 220, minExtent: 170, ticks: false, domain: false, labelFlush: false } : null,
+      at === 0 ? { labelLimit: 320, minExtent: 200, ticks: false, domain: false, labelFlush: false } : null,
   };
   return {
     width: 140,
