@@ -1,6 +1,7 @@
 import { randomInt } from "node:crypto";
+import { setTimeout as sleep } from "node:timers/promises";
 import { GodwitError } from "../base/errors.ts";
-import type { WaitOptions } from "../base/waiting.ts";
+import { abortError, type WaitOptions } from "../base/waiting.ts";
 import { checkRuns, type Runs } from "../pages/index.ts";
 import type { FreePageLister } from "./free-page-lister.ts";
 import { badAnswer, type FreePagesAnswer, type FreePagesRequest, refused } from "./protocol.ts";
@@ -43,7 +44,10 @@ const states = { held: 1, answered: 2, timedOut: 3, refused: 4, malformed: 5 } a
 export const HOLD_US = 100_000;
 
 /** A host that is busy may come too late, but hardly so often. */
-const MOST_TRIES = 3;
+const MOST_TRIES = 8;
+
+/** Between tries: the guest shall run at least as long as it stood still. */
+const RETRY_PAUSE_MS = 100;
 
 /** As long as the helper has: listing itself takes milliseconds. */
 const ANSWER_TIMEOUT_MS = 5_000;
@@ -86,10 +90,19 @@ export class HeldLocks implements FreePageLister {
 
   /** `perCpu` is passed over. @throws GodwitError `GODWIT_HELPER_…`, `GODWIT_LOCKS_RELEASED`, `GODWIT_ABORTED` */
   async freePages(request: FreePagesRequest, options: WaitOptions = {}): Promise<FreePagesAnswer> {
-    const endMs = performance.now() + (options.timeoutMs ?? ANSWER_TIMEOUT_MS);
+    const { signal, timeoutMs = ANSWER_TIMEOUT_MS } = options;
+    const endMs = performance.now() + timeoutMs;
+    let wastedMs = 0;
+    let longestMs = 0;
     for (let tries = 1; tries <= MOST_TRIES; tries++) {
-      const answer = await this.#ask(request, endMs, options.signal);
-      if (answer !== null) return answer;
+      if (tries > 1) await pause(signal);
+      const { told, list } = await this.#ask(request, endMs, signal);
+      longestMs = Math.max(longestMs, told.lockMs);
+      if (list !== null && told.state === states.answered) {
+        const answer = this.#answerOf(told, list);
+        return { ...answer, lockMs: wastedMs + told.lockMs, longestLockMs: longestMs };
+      }
+      wastedMs += told.lockMs;
       this.thrownAway += 1;
     }
     throw new GodwitError(
@@ -107,8 +120,12 @@ export class HeldLocks implements FreePageLister {
     this.close();
   }
 
-  /** Null where the guest let go first. */
-  async #ask(request: FreePagesRequest, endMs: number, signal: AbortSignal | undefined) {
+  /** What the guest said at the end, and its list; no list where it had let go before that was read. */
+  async #ask(
+    request: FreePagesRequest,
+    endMs: number,
+    signal: AbortSignal | undefined,
+  ): Promise<{ readonly told: Told; readonly list: Buffer | null }> {
     // What lies in the memory from requests at other hosts must not look like an answer.
     const number = randomInt(1, 2 ** 32);
     const doorbell = this.#doorbell;
@@ -122,7 +139,7 @@ export class HeldLocks implements FreePageLister {
     const first = await this.#until(number, (state) => state !== 0, endMs, signal);
     if (first.state === states.refused) throw refused(5, 0);
     if (first.state === states.malformed) throw refused(3, 0);
-    if (first.state !== states.held) return null;
+    if (first.state !== states.held) return { told: first, list: null };
     const most = Math.min(request.mostRuns, Math.floor((doorbell.bytes - LIST_AT) / BLOCK_BYTES));
     if (first.blocks > most) throw badAnswer(`it lists ${first.blocks} blocks, ${most} were allowed`);
     const list = Buffer.allocUnsafe(first.blocks * BLOCK_BYTES);
@@ -130,8 +147,7 @@ export class HeldLocks implements FreePageLister {
     doorbell.write(number, ASKED.answer);
     this.receivedBytes += TOLD_BYTES + list.length;
     const last = await this.#until(number, (state) => state > states.held, endMs, signal);
-    if (last.state !== states.answered) return null;
-    return this.#answerOf(last, list);
+    return { told: last, list };
   }
 
   async #until(
@@ -186,6 +202,12 @@ export class HeldLocks implements FreePageLister {
       scanMs: listMs,
     };
   }
+}
+
+async function pause(signal: AbortSignal | undefined): Promise<void> {
+  await sleep(RETRY_PAUSE_MS, undefined, { signal }).catch(() => {
+    throw abortError(signal);
+  });
 }
 
 /** Blocks as the kernel has them, in any order, as ascending runs of pages. */
