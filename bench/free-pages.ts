@@ -1,13 +1,16 @@
 /**
- * What a guest does not use need not move: Godwit with the guest's driver and with kpageflags beside stock QEMU as it
- * is, with free-page hints and with a balloon. Each run is kept as a line of `bench/results/free-pages.jsonl` and not
- * made again; the table is drawn from that file.
+ * What a guest does not use need not move: Godwit with the guest's driver, with kpageflags and by the first paper's own
+ * protocol, beside stock QEMU as it is, with free-page hints and with a balloon. Each run is kept as a line of
+ * `bench/results/free-pages.jsonl` and not made again; the table and the figures are drawn from that file.
  *
  *     node bench/free-pages.ts [--repeats 1] [--only TEXT] [--draw]
  */
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
+import { drawSvg } from "../src/lab/figures/draw-svg.ts";
+import { barsOf, chartOf, freePagesBenchmark } from "../src/lab/figures/figure-08-benchmarks.ts";
+import type { LabResult } from "../src/lab/lab-result.ts";
 import { mediansOf } from "../src/lab/medians.ts";
 import { type Cell, readLines, runCells, shown } from "./cells.ts";
 
@@ -27,6 +30,7 @@ const engines: Readonly<Record<string, readonly string[]>> = {
   "godwit without": ["--free-pages", "off"],
   "godwit, kpageflags": ["--free-pages", "kpageflags"],
   "godwit, driver": ["--free-pages", "driver"],
+  "godwit, held-locks": ["--free-pages", "held-locks"],
 };
 
 const memories = ["2GiB", "8GiB"] as const;
@@ -45,6 +49,7 @@ if (values.draw !== true) runCells(cells, resultsPath, Number(values.repeats));
 const drawn = table();
 writeFileSync(tablePath, drawn);
 process.stdout.write(`${drawn}\n`);
+for (const [name, svg] of await figures()) writeFileSync(join(folder, name), svg);
 
 function allCells(): Cell[] {
   return memories
@@ -79,11 +84,18 @@ function table(): string {
     "",
     `Medians. ${machine?.processor}, ${machine?.cores} cores, QEMU ${versions?.qemu} (TCG), Node ${versions?.node}.`,
     "Held memory has random content. Memory that is free was filled with random content and freed before each move.",
-    "A balloon's inflation counts as part of the move; QEMU's set-up does not have it. Raw results with the command of",
-    "each: `free-pages.jsonl`. Made by `node bench/free-pages.ts`.",
+    "A balloon's inflation counts as part of the move; QEMU's set-up does not have it. Godwit's set-up has the start of",
+    "the destination's QEMU, and the first look at free pages meanwhile. Under locks: all looks together, and the longest",
+    "time at a stretch. Raw results with the command of each: `free-pages.jsonl`. Made by `node bench/free-pages.ts`.",
     "",
-    "| guest | engine | runs | MB on the wire | total s | set-up ms | downtime ms | pages free | under locks ms | verified |",
-    "|---|---|---|---|---|---|---|---|---|---|",
+    ...memories.flatMap((memory) =>
+      links
+        .filter((link) => lines.some(({ cell }) => isOf(cell.slice(0, cell.lastIndexOf(": ")), memory, link)))
+        .map((link) => `![${memory}, ${link}](${figureName(memory, link)})`),
+    ),
+    "",
+    "| guest | engine | runs | MB on the wire | total s | set-up ms | downtime ms | pages free | looks | first look ms | under locks ms | at a stretch ms | KB of lists | verified |",
+    "|---|---|---|---|---|---|---|---|---|---|---|---|---|---|",
     ...all.flatMap((cell) => {
       const own = lines.filter((line) => line.cell === cell.name).map(({ result }) => result);
       if (own.length === 0) return [];
@@ -94,11 +106,52 @@ function table(): string {
         shown(of.setupMs, 0),
         shown(of.downtimeMs, 0),
         String(of.pages.free),
-        shown(of.freePages?.lockMs ?? null, 2),
+        ...looksOf(own),
         of.guestVerified === true ? "yes" : "NO",
       ];
       return [`| ${cell.row} | ${cell.engine} | ${of.moves} | ${figures.join(" | ")} |`];
     }),
     "",
   ].join("\n");
+}
+
+/** What the guest was asked, and what that cost it. */
+function looksOf(results: readonly LabResult[]): string[] {
+  const told = results.flatMap(({ freePages }) => freePages ?? []);
+  type Told = (typeof told)[number];
+  const median = (digits: number, value: (figures: Told) => number | undefined) => {
+    const values = told.map(value).filter((one) => one !== undefined);
+    return shown(values.toSorted((one, other) => one - other)[(values.length - 1) >> 1] ?? null, digits);
+  };
+  return [
+    median(0, ({ looks }) => looks.length),
+    median(0, ({ looks }) => looks[0]?.tookMs),
+    median(2, ({ lockMs }) => lockMs),
+    median(2, ({ looks }) => Math.max(...looks.map(({ longestLockMs }) => longestLockMs))),
+    median(1, ({ listBytes }) => listBytes / 1000),
+  ];
+}
+
+/** A figure for each size of guest and each link: a row of panels for what it holds, a bar for each engine. */
+async function figures(): Promise<[name: string, svg: string][]> {
+  const bars = barsOf(resultsPath, freePagesBenchmark);
+  const order = all.map(({ name }) => name);
+  const ofCell = ({ row, engine }: { readonly row: string; readonly engine: string }) => `${row}: ${engine}`;
+  bars.sort((one, other) => order.indexOf(ofCell(one)) - order.indexOf(ofCell(other)));
+  const drawn = memories.flatMap((memory) =>
+    links.map(async (link): Promise<[string, string] | null> => {
+      const own = bars.filter(({ row }) => isOf(row, memory, link));
+      if (own.length === 0) return null;
+      return [figureName(memory, link), await drawSvg(chartOf(freePagesBenchmark, own))];
+    }),
+  );
+  return (await Promise.all(drawn)).filter((one) => one !== null);
+}
+
+function isOf(row: string, memory: string, link: string): boolean {
+  return row.startsWith(`${memory},`) && row.endsWith(`, ${link}`);
+}
+
+function figureName(memory: string, link: string): string {
+  return `free-pages-${memory}-${link === "unlimited" ? link : "1gbit"}.svg`.toLowerCase();
 }

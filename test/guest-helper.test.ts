@@ -1,9 +1,18 @@
 import assert from "node:assert/strict";
 import { connect } from "node:net";
 import { test } from "node:test";
-import { blockRunsOf, type FreePagesRequest, GuestHelper, guestPageCount } from "../src/hints/index.ts";
+import {
+  blockRunsOf,
+  type FreePagesRequest,
+  GuestHelper,
+  guestPageCount,
+  HeldLocks,
+  HOLD_US,
+  type SharedDoorbell,
+} from "../src/hints/index.ts";
 import { toolchain } from "../src/lab/toolchain.ts";
 import { countPages, eachPage, type Runs } from "../src/pages/index.ts";
+import { takeDoorbell } from "../src/qemu/doorbell.ts";
 import { memoryMap } from "../src/qemu/memory-map.ts";
 import type { RunningMachine } from "../src/qemu/running-machine.ts";
 import { Workshop } from "./qemu-machines.ts";
@@ -28,6 +37,22 @@ async function piecesOf(machine: RunningMachine) {
   }));
 }
 
+/** The same doorbell in the hands of a host that never says that it has read a list. */
+function withoutAnswers(doorbell: SharedDoorbell): SharedDoorbell {
+  const ANSWER_AT = 12;
+  return {
+    bytes: doorbell.bytes,
+    hostPeer: doorbell.hostPeer,
+    read: (into, at) => doorbell.read(into, at),
+    write: (word, at) => {
+      if (at !== ANSWER_AT) doorbell.write(word, at);
+    },
+    ring: () => doorbell.ring(),
+    rung: (options) => doorbell.rung(options),
+    [Symbol.dispose]: () => {},
+  };
+}
+
 test("a guest's helper lists free pages and the working set, as they are", {
   skip,
   timeout: 240_000,
@@ -39,7 +64,7 @@ test("a guest's helper lists free pages and the working set, as they are", {
     ...["-object", "memory-backend-ram,id=m1,size=134225920", "-numa", "node,memdev=m1"],
   ];
   const machine = await workshop.start(
-    helpfulGuestMachine(`extraArguments: ${JSON.stringify(nodes)}`, append),
+    helpfulGuestMachine(`doorbell: true\nextraArguments: ${JSON.stringify(nodes)}`, append),
   );
   using guest = await speakWith(machine);
   await guest.ping({ timeoutMs: BOOT_TIMEOUT_MS });
@@ -75,6 +100,39 @@ test("a guest's helper lists free pages and the working set, as they are", {
     assert.ok(driver.initOnAlloc && !driver.initOnFree && !driver.truncated && driver.zones >= 2);
     assert.ok(driver.lockMs > 0 && driver.longestLockMs <= driver.lockMs && driver.lockMs <= driver.scanMs);
   });
+
+  await t.test(
+    "by its doorbell the driver lists the same, and holds all locks until the list is read",
+    async () => {
+      using doorbell = await takeDoorbell(machine.pid);
+      using locks = new HeldLocks(doorbell, guestPageCount(pieces));
+      const driver = await free({ perCpu: false });
+      for (let time = 1; time <= 3; time++) {
+        const held = await locks.freePages(request, PATIENT);
+        const pages = countPages(held.runs);
+        assert.ok(Math.abs(driver.pages - pages) < 8 * PAGES_PER_MIB, `${driver.pages} and ${pages}`);
+        assert.deepEqual([held.source, held.zones, held.truncated], ["held-locks", driver.zones, false]);
+        assert.ok(held.lockMs > held.scanMs && held.scanMs > 0, `${held.lockMs} and ${held.scanMs} ms`);
+        assert.deepEqual(
+          new Set(blockRunsOf(held.runs, pieces).map(({ block }) => block)),
+          new Set(["m0", "m1"]),
+        );
+      }
+    },
+  );
+
+  await t.test(
+    "a guest whose host does not answer lets go of its locks by itself, and its list is thrown away",
+    async () => {
+      using doorbell = await takeDoorbell(machine.pid);
+      using locks = new HeldLocks(withoutAnswers(doorbell), guestPageCount(pieces));
+      await assert.rejects(locks.freePages(request, PATIENT), { code: "GODWIT_LOCKS_RELEASED" });
+      assert.equal(locks.thrownAway, 8);
+      await guest.ping(PATIENT);
+      using answers = new HeldLocks(doorbell, guestPageCount(pieces));
+      assert.ok((await answers.freePages(request, PATIENT)).lockMs < HOLD_US / 1000);
+    },
+  );
 
   await t.test("a bound leaves out the smallest blocks, a least order what is below it", async () => {
     const few = await free({ mostRuns: 8 });

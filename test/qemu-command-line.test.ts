@@ -26,6 +26,7 @@ nics:
   - { model: e1000e, backend: { kind: none } }
   - { model: rtl8139, backend: { kind: netdev, options: "hubport,hubid=1" } }
 channels: [{ name: org.godwit.lab.0 }, { name: org.godwit.agent.0 }]
+doorbell: true
 extraArguments: ["-device", "virtio-rng-pci,addr=0x1c"]
 `);
 }

@@ -24,4 +24,8 @@ struct request {
 int free_pages_answer(const struct request *request, struct answer *answer);
 int working_set_answer(const struct request *request, struct answer *answer);
 
+/* The driver of the doorbell device, by which the host asks for free pages while locks are held. */
+int held_locks_begin(void);
+void held_locks_end(void);
+
 #endif

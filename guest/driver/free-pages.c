@@ -2,14 +2,12 @@
 /* Blocks of free pages, each zone under its lock. */
 #include <linux/kernel.h>
 #include <linux/ktime.h>
-#include <linux/mm.h>
-#include <linux/mmzone.h>
-#include <linux/nodemask.h>
 #include <linux/percpu.h>
 #include <linux/slab.h>
 #include <linux/spinlock.h>
 
 #include "answer.h"
+#include "zones.h"
 
 #define FORMAT_VERSION 1
 #define INIT_ON_ALLOC 1
@@ -30,27 +28,6 @@ struct header {
 	u64 total_ns;
 };
 
-/* Guest physical address of the first page, its lowest bits replaced by the order. */
-typedef u64 block;
-
-struct list {
-	struct header *header;
-	block *blocks;
-	u64 room;
-};
-
-#define for_each_populated_zone_of(node, zone)                                                                         \
-	for ((zone) = NODE_DATA(node)->node_zones; (zone) < NODE_DATA(node)->node_zones + MAX_NR_ZONES; (zone)++)      \
-		if (populated_zone(zone))
-
-static void add(struct list *list, struct page *page, unsigned int order)
-{
-	if (list->header->blocks < list->room)
-		list->blocks[list->header->blocks++] = ((u64)page_to_pfn(page) << PAGE_SHIFT) | order;
-	else
-		list->header->flags |= TRUNCATED;
-}
-
 static void held(struct header *header, u64 since)
 {
 	u64 ns = ktime_get_ns() - since;
@@ -61,10 +38,10 @@ static void held(struct header *header, u64 since)
 
 /*
  * The least order at which all blocks fit: that keeps the worst case (every second page free) short under the lock,
- * and what is left out then is the least worth. The counts may be out of date by the time of the walk; add() is what
- * bounds it.
+ * and what is left out then is the least worth. The counts may be out of date by the time of the walk; add_block() is
+ * what bounds it.
  */
-static unsigned int least_order(unsigned int wanted, u64 room)
+unsigned int least_order(unsigned int wanted, u64 room)
 {
 	unsigned int order = ARRAY_SIZE(((struct zone *)NULL)->free_area);
 	u64 blocks = 0;
@@ -83,30 +60,20 @@ static unsigned int least_order(unsigned int wanted, u64 room)
 	return order;
 }
 
-static void list_zone(struct zone *zone, struct list *list)
+static void list_zone(struct zone *zone, struct header *header, struct block_list *list)
 {
-	unsigned int order = ARRAY_SIZE(zone->free_area);
 	unsigned long flags;
 	u64 since;
 
 	spin_lock_irqsave(&zone->lock, flags);
 	since = ktime_get_ns();
-	while (order-- > list->header->minimum_order) {
-		unsigned int type;
-
-		for (type = 0; type < MIGRATE_TYPES; type++) {
-			struct page *page;
-
-			list_for_each_entry(page, &zone->free_area[order].free_list[type], buddy_list)
-				add(list, page, order);
-		}
-	}
-	held(list->header, since);
+	add_free_blocks(list, zone, header->minimum_order);
+	held(header, since);
 	spin_unlock_irqrestore(&zone->lock, flags);
 }
 
 /* Pages that a processor keeps at hand are as free as the others, and may be listed where they are. */
-static void list_per_cpu(struct zone *zone, struct list *list)
+static void list_per_cpu(struct zone *zone, struct header *header, struct block_list *list)
 {
 	int cpu;
 
@@ -122,12 +89,12 @@ static void list_per_cpu(struct zone *zone, struct list *list)
 			unsigned int order = index < NR_LOWORDER_PCP_LISTS ? index / MIGRATE_PCPTYPES : pageblock_order;
 			struct page *page;
 
-			if (order < list->header->minimum_order)
+			if (order < header->minimum_order)
 				continue;
 			list_for_each_entry(page, &pages->lists[index], pcp_list)
-				add(list, page, order);
+				add_block(list, page, order);
 		}
-		held(list->header, since);
+		held(header, since);
 		spin_unlock_irqrestore(&pages->lock, flags);
 	}
 }
@@ -136,7 +103,7 @@ int free_pages_answer(const struct request *request, struct answer *answer)
 {
 	u64 since = ktime_get_ns();
 	struct header *header;
-	struct list list;
+	struct block_list list;
 	struct zone *zone;
 	int node;
 
@@ -154,14 +121,17 @@ int free_pages_answer(const struct request *request, struct answer *answer)
 	};
 	if (header->minimum_order > request->minimum_order)
 		header->flags |= TRUNCATED;
-	list = (struct list){ header, (block *)(header + 1), request->maximum };
+	list = (struct block_list){ .blocks = (block *)(header + 1), .room = request->maximum };
 	for_each_online_node(node)
 		for_each_populated_zone_of(node, zone) {
 			header->zones++;
-			list_zone(zone, &list);
+			list_zone(zone, header, &list);
 			if (request->per_cpu)
-				list_per_cpu(zone, &list);
+				list_per_cpu(zone, header, &list);
 		}
+	header->blocks = list.count;
+	if (list.overflowed)
+		header->flags |= TRUNCATED;
 	header->total_ns = ktime_get_ns() - since;
 	answer->bytes = header;
 	answer->length = sizeof(*header) + header->blocks * sizeof(block);

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * What a guest can tell of its memory that nobody outside can know: which pages are free, and which it works with.
- * Two files in /proc/godwit: a request is written, then its answer is read, through one open file. README.md.
+ * Two files in /proc/godwit: a request is written, then its answer is read, through one open file; and a device by
+ * which the host asks for free pages itself. README.md.
  */
 #include <linux/ctype.h>
 #include <linux/kernel.h>
@@ -136,14 +137,21 @@ static int __init begin(void)
 {
 	folder = proc_mkdir("godwit", NULL);
 	if (folder && proc_create_data("free-pages", 0600, folder, &operations, free_pages_answer) &&
-	    proc_create_data("working-set", 0600, folder, &operations, working_set_answer))
-		return 0;
+	    proc_create_data("working-set", 0600, folder, &operations, working_set_answer)) {
+		int result = held_locks_begin();
+
+		if (!result)
+			return 0;
+		proc_remove(folder);
+		return result;
+	}
 	proc_remove(folder);
 	return -ENOMEM;
 }
 
 static void __exit end(void)
 {
+	held_locks_end();
 	proc_remove(folder);
 }
 

@@ -3,6 +3,7 @@ import { connect, type Socket } from "node:net";
 import { asGodwitError, GodwitError } from "../base/errors.ts";
 import { abortError, type WaitOptions, waiting } from "../base/waiting.ts";
 import { FrameReader } from "./frame-reader.ts";
+import type { FreePageLister } from "./free-page-lister.ts";
 import {
   badAnswer,
   type DropCacheAnswer,
@@ -50,7 +51,7 @@ interface Pending {
  *
  * Requests go one at a time, in the order of the calls; the time of each begins with its turn.
  */
-export class GuestHelper {
+export class GuestHelper implements FreePageLister {
   readonly hello: HelperHello;
   readonly #link: Link;
   readonly #pageCount: number;

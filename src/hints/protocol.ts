@@ -64,7 +64,7 @@ export interface FreePagesRequest {
 
 /** A list of free guest pages. */
 export interface FreePagesAnswer {
-  readonly source: "driver" | "kpageflags";
+  readonly source: "driver" | "kpageflags" | "held-locks";
   /** Ascending runs of guest page numbers (guest physical address / 4096), apart. */
   readonly runs: Runs;
   /** Smaller blocks were left out, since there were too many. */
@@ -320,8 +320,11 @@ const reasons: Readonly<Record<number, string>> = {
 
 function refusal(payload: Buffer): GodwitError {
   expectLength(payload, 8);
-  const code = payload.readUInt32LE(0);
-  const errno = payload.readUInt32LE(4);
+  return refused(payload.readUInt32LE(0), payload.readUInt32LE(4));
+}
+
+/** The guest says no, for a reason by its number in the helper's protocol: {@link GodwitError} `GODWIT_HELPER_REFUSED`. */
+export function refused(code: number, errno: number): GodwitError {
   const reason = reasons[code] ?? `reason ${code}`;
   return new GodwitError("GODWIT_HELPER_REFUSED", `the guest's helper says no: ${reason} (errno ${errno})`, {
     advice: "the migration goes on without it",

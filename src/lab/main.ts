@@ -87,7 +87,11 @@ function migrateOptions(command: Command): Command {
     .option("--kernel-parameters <text>", "more for the guest's kernel, such as init_on_alloc=0", "")
     .option("--compression <auto|none|zstd|lz4>", "of Godwit", "auto")
     .option("--contents <auto|memory|stream>", "where Godwit takes page contents from", "auto")
-    .option("--free-pages <auto|driver|kpageflags|off>", "where Godwit learns the guest's free pages", "auto")
+    .option(
+      "--free-pages <auto|driver|kpageflags|held-locks|off>",
+      "where Godwit learns the guest's free pages",
+      "auto",
+    )
     .option("--working-set <auto|off>", "whether Godwit asks the guest which pages it works with", "auto")
     .option(
       "--resume-set <sources>",

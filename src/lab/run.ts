@@ -194,7 +194,10 @@ async function startEngine(
   return GodwitEngine.start({
     hosts,
     agents,
-    machineFile: labMachineFile(hosts, machine),
+    machineFile: labMachineFile(hosts, {
+      ...machine,
+      ...(freePages === "held-locks" ? { more: { doorbell: true } } : {}),
+    }),
     giveUpMs: settings.giveUpMs,
     settings: {
       ...{ strategy: strategy as "pre-copy", downtimeLimitMs, compression, contents },

@@ -61,11 +61,11 @@ export const reportSchema = z.object({
   /** What the guest told of its free pages; null when it told nothing. */
   freePages: z
     .object({
-      source: z.enum(["driver", "kpageflags"]),
+      source: z.enum(["driver", "kpageflags", "held-locks"]),
       /** Each time that it was asked. */
       looks: z.array(
         z.object({
-          source: z.enum(["driver", "kpageflags"]),
+          source: z.enum(["driver", "kpageflags", "held-locks"]),
           /** From asking to the answer. */
           tookMs: z.number(),
           /** Of that, in the guest. */

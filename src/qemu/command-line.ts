@@ -1,3 +1,4 @@
+import { DOORBELL_DESCRIPTOR } from "./doorbell.ts";
 import type { Disk, Machine, Nic, NicBackend } from "./machine.ts";
 import { diskId, HUGE_PAGE_BYTES, hasHugePages } from "./machine-checks.ts";
 import { channelSocket, memoryFile, statePaths } from "./state-paths.ts";
@@ -7,6 +8,7 @@ const VGA_SLOT = 0x02;
 const FIRST_NIC_SLOT = 0x03;
 const FIRST_DISK_SLOT = 0x0b;
 const CHANNELS_SLOT = 0x1b;
+const DOORBELL_SLOT = 0x1e;
 
 /** What the command line depends on besides the machine. */
 export interface CommandLineOptions {
@@ -44,6 +46,7 @@ export function commandLine(machine: Machine, options: CommandLineOptions): stri
     ...machine.disks.flatMap((disk, index) => diskArguments(machine, disk, index, options)),
     ...serialArguments(machine, paths.serialLog),
     ...channelArguments(machine, folder),
+    ...doorbellArguments(machine),
     ...(options.incoming === undefined ? [] : ["-incoming", options.incoming]),
     ...(options.paused === true ? ["-S"] : []),
     ...machine.extraArguments,
@@ -176,6 +179,22 @@ function channelArguments(machine: Machine, folder: string): string[] {
     ];
   });
   return [...device(machine, CHANNELS_SLOT, { driver: "virtio-serial-pci", id: "channels" }), ...ports];
+}
+
+/** Migratable: what lies in its memory moves with the guest, and the other side has one of its own. */
+function doorbellArguments(machine: Machine): string[] {
+  if (!machine.doorbell) return [];
+  const properties = {
+    driver: "ivshmem-doorbell",
+    id: "doorbell",
+    chardev: "godwit-doorbell",
+    vectors: 1,
+    master: "on",
+  };
+  return [
+    ...["-chardev", `socket,id=godwit-doorbell,fd=${DOORBELL_DESCRIPTOR}`],
+    ...device(machine, DOORBELL_SLOT, properties),
+  ];
 }
 
 function device(machine: Machine, slot: number, properties: Readonly<Record<string, unknown>>): string[] {

@@ -5,6 +5,7 @@ import { GodwitError } from "../base/errors.ts";
 import { abortError } from "../base/waiting.ts";
 import { commandLine } from "./command-line.ts";
 import { describeRunning } from "./describe-running.ts";
+import { DOORBELL_DESCRIPTOR, makeDoorbell } from "./doorbell.ts";
 import type { Machine } from "./machine.ts";
 import { writeMachineRecord, writeProcess } from "./machine-record.ts";
 import { identifyProcess } from "./process-table.ts";
@@ -41,7 +42,8 @@ export async function launch(what: Launch, limits: LaunchLimits): Promise<Runnin
   const argv = commandLine(machine, { ...what, isBlockDevice });
   const startedAt = new Date().toISOString();
   writeMachineRecord(paths, { format: 1, machine, binary, arguments: argv, startedAt });
-  const { child, logStart } = spawnDetached(binary, argv, folder, paths.log);
+  using doorbell = machine.doorbell ? await makeDoorbell() : null;
+  const { child, logStart } = spawnDetached(binary, argv, folder, paths.log, doorbell?.socket ?? null);
   const ended = new Promise<string>((resolve) => {
     child.once("error", (error) => resolve(`does not run: ${error.message}`));
     child.once("exit", (code, signal) => resolve(`ended with ${signal ?? `status ${code}`}`));
@@ -88,11 +90,14 @@ function spawnDetached(
   argv: readonly string[],
   folder: string,
   logPath: string,
+  doorbell: number | null,
 ): { child: ChildProcess; logStart: number } {
   const log = openSync(logPath, "a", 0o600);
   try {
     const logStart = fstatSync(log).size;
-    const child = spawn(binary, argv, { cwd: folder, detached: true, stdio: ["ignore", log, log] });
+    const inherited: (number | "ignore")[] = ["ignore", log, log];
+    if (doorbell !== null) inherited[DOORBELL_DESCRIPTOR] = doorbell;
+    const child = spawn(binary, argv, { cwd: folder, detached: true, stdio: inherited });
     child.unref();
     return { child, logStart };
   } finally {

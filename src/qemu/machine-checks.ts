@@ -48,6 +48,8 @@ interface Contradictory {
     readonly backend: z.infer<typeof nicShape.backend>;
   }[];
   readonly channels: readonly { readonly name: string }[];
+  readonly freePages: string;
+  readonly doorbell: boolean;
 }
 
 /** Refuses what is wrong only together: things that need each other, and names given twice. */
@@ -66,6 +68,7 @@ export function refuseContradictions(machine: Contradictory, context: z.Refineme
       "huge pages make up multiples of 2 MiB",
     );
   }
+  if (machine.freePages === "held-locks" && !machine.doorbell) refuse(["freePages"], "needs doorbell: true");
   const unique = (list: string, key: string, values: readonly (string | undefined)[]) => {
     values.forEach((value, index) => {
       const first = values.indexOf(value);

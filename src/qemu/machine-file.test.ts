@@ -52,6 +52,7 @@ test("the least that a machine needs gets every default", () => {
     serial: "file",
     channels: [],
     freePages: "auto",
+    doorbell: false,
     vga: "none",
     extraArguments: [],
   });
@@ -119,6 +120,13 @@ const NONSENSE: readonly [what: string, yaml: string, line: number, path: string
   ["an unknown key", `${MINIMAL}colour: red`, 3, "colour", /unknown key colour; known are .*memory/],
   ["an unknown machine", `${MINIMAL}machine: isapc`, 3, "machine", /"isapc": allowed are pc, q35/],
   ["another accelerator", `${MINIMAL}accelerator: xen`, 3, "accelerator", /"tcg"\|"kvm"/],
+  [
+    "a doorbell's list without one",
+    `${MINIMAL}freePages: held-locks`,
+    3,
+    "freePages",
+    /needs doorbell: true/,
+  ],
   ["an initrd alone", `${MINIMAL}initrd: x`, 3, "initrd", /needs a kernel/],
   [
     "a disk without a format",

@@ -111,8 +111,11 @@ export const channelSchema = strict({
     .regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$/, "allowed are up to 63 letters, digits, '.', '_' and '-'"),
 });
 
-/** Where a guest's free pages are learned from, which need not move; `auto`: its driver, or kpageflags without it. */
-export const freePagesNames = ["auto", "driver", "kpageflags", "off"] as const;
+/**
+ * Where a guest's free pages are learned from, which need not move; `auto`: its driver, or kpageflags without it;
+ * `held-locks`: its driver by the doorbell device.
+ */
+export const freePagesNames = ["auto", "driver", "kpageflags", "held-locks", "off"] as const;
 
 /** NUL ends a string for the programs it is passed to. */
 export function hasNoNul(text: string): boolean {

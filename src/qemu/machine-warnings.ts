@@ -63,7 +63,7 @@ export function machineWarnings(machine: Machine, version?: QemuVersion): Machin
       "unplaced-device",
       "extraArguments",
       "a device without an address gets the next free slot, which depends on the QEMU version",
-      "give it bus= and addr=; slots 0x1c to 0x1e are free",
+      "give it bus= and addr=; slots 0x1c and 0x1d are free",
     );
   }
   return warnings;

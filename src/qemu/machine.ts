@@ -60,6 +60,7 @@ const machineShape = {
   serial: z.enum(["file", "none"]).default("file"),
   channels: z.array(channelSchema).max(MAX_CHANNELS).default([]),
   freePages: z.enum(freePagesNames).default("auto"),
+  doorbell: z.boolean().default(false),
   vga: z.enum(["none", "std"]).default("none"),
   extraArguments: z.array(z.string().max(65_536).superRefine(refuseOwnOption)).max(256).default([]),
 };

@@ -8,13 +8,21 @@ import { drawSvg } from "./draw-svg.ts";
 import { benchmarkFigure } from "./figure-08-benchmarks.ts";
 import { Results } from "./results.ts";
 
+const held = (lockMs: number) => ({
+  source: "driver" as const,
+  looks: [],
+  droppedCache: null,
+  lockMs,
+  listBytes: 0,
+});
+
 test("a benchmark's kept runs become bars by guest and engine; one that is not there is named", async (context) => {
   const folder = mkdtempSync(join(tmpdir(), "benchmarks-"));
   context.after(() => rmSync(folder, { recursive: true }));
   const lines = [
     { cell: "2 GiB, idle: stock", result: exampleResult({ engine: "qemu", bytesOnWire: 2e9 }) },
-    { cell: "2 GiB, idle: driver", result: exampleResult({ bytesOnWire: 40e6 }) },
-    { cell: "2 GiB, idle: driver", result: exampleResult({ bytesOnWire: 60e6 }) },
+    { cell: "2 GiB, idle: driver", result: exampleResult({ bytesOnWire: 40e6, freePages: held(2) }) },
+    { cell: "2 GiB, idle: driver", result: exampleResult({ bytesOnWire: 60e6, freePages: held(4) }) },
     { cell: "2 GiB, busy: stock", result: exampleResult({ engine: "qemu", outcome: "failed" }) },
   ];
   writeFileSync(
@@ -25,9 +33,9 @@ test("a benchmark's kept runs become bars by guest and engine; one that is not t
   assert.deepEqual(Object.keys(charts), ["free-pages"]);
   assert.match(await drawSvg(charts["free-pages"]!), /2 GiB, idle[\s\S]*✕ failed/);
   assert.deepEqual(tables[0]?.rows.slice(1, 4), [
-    ["2 GiB, idle", "stock", "1", "2000", "400", "5.00"],
-    ["2 GiB, idle", "driver", "2", "50.0", "400", "5.00"],
-    ["2 GiB, busy", "stock", "0, 1 failed", "–", "–", "–"],
+    ["2 GiB, idle", "stock", "1", "2000", "400", "–", "5.00"],
+    ["2 GiB, idle", "driver", "2", "50.0", "400", "3.00", "5.00"],
+    ["2 GiB, busy", "stock", "0, 1 failed", "–", "–", "–", "–"],
   ]);
   assert.match(sentence, /there is no bench\/results\/post-copy\.jsonl/);
 });

@@ -20,6 +20,7 @@ const lineSchema = z.looseObject({
     switchoverPauseSeenMs: z.number().nullable(),
     bytesOnWire: z.number(),
     guestVerified: z.boolean().nullable(),
+    freePages: z.object({ lockMs: z.number() }).nullish(),
   }),
 });
 
@@ -30,9 +31,12 @@ interface Metric {
   value(result: BenchmarkLine["result"]): number | null;
 }
 
-interface Benchmark {
+/** A benchmark that has a program of its own, and what of it is drawn. */
+export interface Benchmark {
   readonly name: string;
+  /** Its kept runs, in bench/results. */
   readonly file: string;
+  /** What makes them. */
   readonly source: string;
   readonly what: string;
   readonly metrics: readonly Metric[];
@@ -40,7 +44,8 @@ interface Benchmark {
 
 const seconds = (milliseconds: number | null) => (milliseconds === null ? null : milliseconds / 1000);
 
-const freePages: Benchmark = {
+/** `bench/free-pages.ts` */
+export const freePagesBenchmark: Benchmark = {
   name: "free-pages",
   file: "free-pages.jsonl",
   source: "node bench/free-pages.ts",
@@ -48,6 +53,7 @@ const freePages: Benchmark = {
   metrics: [
     { title: "sent, MB", value: ({ bytesOnWire }) => bytesOnWire / 1e6 },
     { title: "set-up, ms", value: ({ setupMs }) => setupMs },
+    { title: "under locks, ms", value: ({ freePages }) => freePages?.lockMs ?? null },
     { title: "total, s", value: ({ totalMs }) => seconds(totalMs) },
   ],
 };
@@ -75,7 +81,7 @@ export function benchmarkFigure(folder: string = benchmarks): Figure {
       "A guest's free pages need not be sent, so that an idle guest moves with few bytes; hybrid has the short pause of post-copy with few faults.",
     cells: () => [],
     draw(): Drawn {
-      const drawn = [freePages, hybrid].map((benchmark) => ({
+      const drawn = [freePagesBenchmark, hybrid].map((benchmark) => ({
         benchmark,
         bars: barsOf(join(folder, benchmark.file), benchmark),
       }));
@@ -93,7 +99,8 @@ export function benchmarkFigure(folder: string = benchmarks): Figure {
   };
 }
 
-interface Bar {
+/** One cell of a benchmark. */
+export interface BenchmarkBar {
   readonly row: string;
   readonly engine: string;
   readonly stock: boolean;
@@ -102,7 +109,8 @@ interface Bar {
   readonly values: readonly (Spread | null)[];
 }
 
-function barsOf(path: string, { metrics }: Benchmark): Bar[] {
+/** The cells of a benchmark's kept runs, in the order of their first run; none where there is no such file. */
+export function barsOf(path: string, { metrics }: Benchmark): BenchmarkBar[] {
   const lines = linesOf(path);
   const cells = [...new Set(lines.map(({ cell }) => cell))];
   return cells.map((cell) => {
@@ -130,7 +138,8 @@ function linesOf(path: string): BenchmarkLine[] {
     .flatMap((line) => lineSchema.safeParse(JSON.parse(line)).data ?? []);
 }
 
-function chartOf({ metrics }: Benchmark, bars: readonly Bar[]): Chart {
+/** A panel for each guest and metric, a bar for each engine. */
+export function chartOf({ metrics }: Benchmark, bars: readonly BenchmarkBar[]): Chart {
   const rows = [...new Set(bars.map(({ row }) => row))];
   const mostOf = (at: number) => Math.max(0, ...bars.map(({ values }) => values[at]?.median ?? 0));
   return {
@@ -146,7 +155,7 @@ function chartOf({ metrics }: Benchmark, bars: readonly Bar[]): Chart {
   };
 }
 
-function barsPanel(title: string, bars: readonly Bar[], at: number, most: number) {
+function barsPanel(title: string, bars: readonly BenchmarkBar[], at: number, most: number) {
   const values = bars.map(({ engine, stock, values: spreads, failed }) => ({
     engine,
     stock,
@@ -159,7 +168,7 @@ function barsPanel(title: string, bars: readonly Bar[], at: number, most: number
     title: null,
     sort: null,
     axis:
-      at === 0 ? { labelLimit: 220, minExtent: 170, ticks: false, domain: false, labelFlush: false } : null,
+      at === 0 ? { labelLimit: 320, minExtent: 200, ticks: false, domain: false, labelFlush: false } : null,
   };
   return {
     width: 140,
@@ -203,7 +212,7 @@ function barsPanel(title: string, bars: readonly Bar[], at: number, most: number
   };
 }
 
-function sentenceOf({ what, file, source }: Benchmark, bars: readonly Bar[]): string {
+function sentenceOf({ what, file, source }: Benchmark, bars: readonly BenchmarkBar[]): string {
   if (bars.length === 0) return `${what}: there is no bench/results/${file}; ${source} makes it.`;
   const runs = bars.reduce((sum, bar) => sum + bar.runs, 0);
   const failed = bars.reduce((sum, bar) => sum + bar.failed, 0);
@@ -211,7 +220,7 @@ function sentenceOf({ what, file, source }: Benchmark, bars: readonly Bar[]): st
   return `${what}: ${runs} runs of ${bars.length} cells${failures}, made by ${source}.`;
 }
 
-function tableOf({ what, metrics }: Benchmark, bars: readonly Bar[]): Table {
+function tableOf({ what, metrics }: Benchmark, bars: readonly BenchmarkBar[]): Table {
   return {
     title: what,
     rows: [

@@ -30,6 +30,17 @@ test("the first pass is held before a tail of zero pages that would fit into the
   }
 });
 
+test("the first pass is read on nearer to its end on demand, and the feed is not held meanwhile", () => {
+  const gate = new FeedGate();
+  gate.setGatePages(1024);
+  const listed = ledgerWithListed(PAGES - 30_000);
+  assert.equal(allowedBytes(listed, 1024), 0);
+  gate.readCloser();
+  assert.equal(gate.isHeld, false);
+  assert.ok(gate.waitForAllowance(listed) > 0);
+  assert.ok(gate.waitForAllowance(ledgerWithListed(PAGES - 5_200)) > 0);
+});
+
 test("after the first pass reading follows the backlog under the gate", () => {
   const ledger = ledgerWithListed(PAGES);
   const scheduler = new Scheduler(ledger, 1, "ascending");

@@ -5,7 +5,8 @@ const DRAINED = 1;
 const PROGRESS = 2;
 const HELD = 3;
 const AWAKE = 4;
-const WORDS = 5;
+const CLOSE = 5;
+const WORDS = 6;
 
 /** The gate stands open: the feed reads as fast as QEMU writes. */
 export const GATE_OPEN = -1;
@@ -30,6 +31,12 @@ const LEAST_ROOM_PAGES = 128;
  * rounded up. While more than this remains of its first pass, it can't have come to the end.
  */
 const WRITTEN_AHEAD_BYTES = 320 * 1024;
+
+/**
+ * The same where an early end costs little. Some 5,000 pages are left then. QEMU can come to its end by itself where
+ * fewer than 70 of them are not zero, and then there is little to leave out.
+ */
+const CLOSE_AHEAD_BYTES = 40 * 1024;
 
 /**
  * The hold on QEMU: not reading its stream is the only one that works. The first pass lists every page once and
@@ -57,6 +64,16 @@ export class FeedGate {
     return Atomics.load(this.#words, GATE_PAGES);
   }
 
+  /**
+   * Has the feed read on nearer to the end of QEMU's first pass than is safe: for moves that gain by every page that is
+   * listed, and lose little by an end that comes too early.
+   */
+  readCloser(): void {
+    Atomics.store(this.#words, CLOSE, 1);
+    Atomics.store(this.#words, HELD, 0);
+    this.drained();
+  }
+
   /** Whether the feed reads nothing until pages leave. */
   get isHeld(): boolean {
     return Atomics.load(this.#words, HELD) === 1;
@@ -72,7 +89,8 @@ export class FeedGate {
   waitForAllowance(ledger: Ledger | null, allowed: AllowanceRule = allowedBytes): number {
     for (;;) {
       const seen = Atomics.load(this.#words, DRAINED);
-      const bytes = allowed(ledger, this.gatePages);
+      const ahead = Atomics.load(this.#words, CLOSE) === 1 ? CLOSE_AHEAD_BYTES : WRITTEN_AHEAD_BYTES;
+      const bytes = allowed(ledger, this.gatePages, ahead);
       Atomics.store(this.#words, HELD, bytes > 0 ? 0 : 1);
       if (bytes > 0) return bytes;
       Atomics.wait(this.#words, DRAINED, seen);
@@ -104,14 +122,21 @@ export class FeedGate {
   }
 }
 
-/** How much of QEMU's stream may be read, given what it has listed and what is owed, and the gate in pages. */
-export type AllowanceRule = (ledger: Ledger | null, gatePages: number) => number;
+/**
+ * How much of QEMU's stream may be read, given what it has listed and what is owed, the gate in pages, and what QEMU
+ * may have written ahead.
+ */
+export type AllowanceRule = (ledger: Ledger | null, gatePages: number, aheadBytes: number) => number;
 
 /** The rule for a QEMU that may come to its end by itself: its first pass is held just short of its end. */
-export function allowedBytes(ledger: Ledger | null, gatePages: number): number {
+export function allowedBytes(
+  ledger: Ledger | null,
+  gatePages: number,
+  aheadBytes: number = WRITTEN_AHEAD_BYTES,
+): number {
   if (gatePages === GATE_OPEN || ledger === null) return READ_BYTES;
   const unlisted = ledger.totalPages - ledger.listedPages();
-  const safe = unlisted * ZERO_RECORD_BYTES - WRITTEN_AHEAD_BYTES;
+  const safe = unlisted * ZERO_RECORD_BYTES - aheadBytes;
   if (safe > CONTENT_RECORD_BYTES) return Math.min(READ_BYTES, safe);
   return roomBytes(ledger, gatePages);
 }

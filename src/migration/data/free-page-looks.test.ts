@@ -30,10 +30,14 @@ class Scene implements AsyncDisposable {
     this.#connected = GuestHelper.connect(helper.path, PAGES);
     this.looks = new FreePageLooks(
       this.#connected,
-      { pieces, first: { source: "any", lists: [{ block: "ram", runs: first }], tookMs: 1 } },
+      {
+        pieces,
+        first: { source: "any", lists: first.length === 0 ? [] : [{ block: "ram", runs: first }], tookMs: 1 },
+      },
       {
         defer: (sets) => this.#say(sets === null ? "defer nothing" : `defer ${sets[0]!.count()}`),
         looked: (look: FreePageLook) => this.#say(`listed ${look.listedPages} dropped ${look.droppedPages}`),
+        readCloser: () => this.#say("read closer"),
         settled: () => this.#say("settled"),
         gaveUp: (error) => this.#say(error.code),
       },
@@ -142,14 +146,20 @@ test("what was sent once does not wait, since it can't be left out any more", as
   ]);
 });
 
-test("a post-copy that waits for QEMU's listing goes on when that is held", async () => {
+test("a post-copy that waits for QEMU's listing looks when that is held, and once more when it is nearly over", async () => {
   await using scene = await Scene.open(says(0, 10), 0, 10);
   await scene.until(1);
   scene.list(0, 100);
   scene.tick({ nowMs: 1_000, holding: true });
   assert.deepEqual(scene.happened, []);
-  assert.deepEqual(await scene.until(3, { nowMs: 1_200, held: true, holding: true }), [
+  assert.deepEqual(await scene.until(2, { nowMs: 1_200, held: true, holding: true }), [
     "listed 10 dropped 10",
+    "read closer",
+  ]);
+  scene.tick({ nowMs: 1_300, holding: true });
+  assert.deepEqual(scene.happened, []);
+  assert.deepEqual(await scene.until(3, { nowMs: 1_400, held: true, holding: true }), [
+    "listed 10 dropped 0",
     "defer nothing",
     "settled",
   ]);
@@ -192,6 +202,18 @@ for (const [name, behaviour, code] of [
     assert.ok(scene.looks.isOver);
   });
 }
+
+test("a slow list that no page waits for is waited for, until the stop would wait for it", async () => {
+  await using scene = await Scene.open(afterHello(() => null));
+  await scene.until(1);
+  scene.list(0, 100);
+  for (const nowMs of [0, 20_000, 29_000]) scene.tick({ nowMs, firstPassDone: true });
+  await new Promise((resolve) => setTimeout(resolve, 20));
+  for (const nowMs of [0, 29_500]) scene.tick({ nowMs, firstPassDone: true });
+  assert.deepEqual(scene.happened, []);
+  scene.tick({ nowMs: 30_000, firstPassDone: true, holding: true });
+  assert.deepEqual(scene.happened, ["defer nothing", "settled", "GODWIT_HELPER_SILENT"]);
+});
 
 test("an answer that comes after the end changes nothing", async () => {
   let answer: (() => void) | null = null;

@@ -1,10 +1,10 @@
-import { asGodwitError, type GodwitError } from "../../base/errors.ts";
+import { asGodwitError, GodwitError } from "../../base/errors.ts";
 import {
   type BlockRuns,
   blockRunsOf,
+  type FreePageLister,
   type FreePagesAnswer,
   type FreePagesRequest,
-  type GuestHelper,
   type GuestMemoryPiece,
 } from "../../hints/index.ts";
 import { PageBitmap } from "../../pages/index.ts";
@@ -15,8 +15,11 @@ export const MOST_RUNS = 131_072;
 
 /** An answer is given up after ten times what the first one took, within these bounds: pages may wait for it. */
 const PATIENCE = 10;
-const LEAST_PATIENCE_MS = 500;
+const LEAST_PATIENCE_MS = 2_000;
 const MOST_PATIENCE_MS = 5_000;
+
+/** The same where no page waits: kpageflags of 2 GiB took a busy emulated guest more than 5 s, and more have 8 GiB. */
+const UNHURRIED_PATIENCE_MS = 30_000;
 
 /** Presumably free pages that are worth a look when nothing else can leave: 4 MiB. */
 const WORTH_PAGES = 1024;
@@ -42,8 +45,10 @@ export interface FirstLook {
 
 /** Where to ask, and what for. Plain data: it crosses to the data process. */
 export interface HintsInput {
-  /** The unix socket of the helper's channel. */
-  readonly path: string;
+  /** The unix socket of the helper's channel; null where the guest has none, and only its doorbell answers. */
+  readonly path: string | null;
+  /** The QEMU whose doorbell is rung for free pages (`held-locks`); null: the helper is asked. */
+  readonly doorbellPid: number | null;
   readonly pieces: readonly GuestMemoryPiece[];
   /** Who lists free pages, and what was said before the migration began; null: nobody. */
   readonly freePages: FirstLook | null;
@@ -55,7 +60,7 @@ export interface HintsInput {
 
 /** One look, for the report. Times in milliseconds. */
 export interface FreePageLook {
-  readonly source: "driver" | "kpageflags";
+  readonly source: FreePagesAnswer["source"];
   /** From asking to the answer. */
   readonly tookMs: number;
   /** Of that, in the guest. */
@@ -94,6 +99,8 @@ export interface LookEffects {
   /** These pages, one set a RAM block, are presumably free and wait; null: no longer. */
   readonly defer: (sets: readonly PageBitmap[] | null) => void;
   readonly looked: (look: FreePageLook) => void;
+  /** QEMU's first pass shall be read on, nearer to its end: there will be a look at what it names. */
+  readonly readCloser: () => void;
   /** Nothing waits for a look any more: the one that matters is over, or there will be none. */
   readonly settled: () => void;
   /** Why no free page is left out from now on. */
@@ -114,17 +121,19 @@ export class FreePageLooks {
   readonly #effects: LookEffects;
   readonly #patienceMs: number;
   readonly #stop = new AbortController();
-  #helper: GuestHelper | null = null;
+  #lister: FreePageLister | null = null;
   #ledger: Ledger | null = null;
   #asking = false;
+  #askedAtMs = 0;
   #over = false;
   #isSettled = false;
+  #isClose = false;
   #nextMs = 0;
   #againPauseMs = AGAIN_PAUSE_MS;
   #presumed: readonly PageBitmap[] | null = null;
 
   constructor(
-    helper: Promise<GuestHelper>,
+    lister: Promise<FreePageLister>,
     asked: { readonly first: FirstLook; readonly pieces: readonly GuestMemoryPiece[] },
     effects: LookEffects,
   ) {
@@ -132,9 +141,9 @@ export class FreePageLooks {
     this.#pieces = asked.pieces;
     this.#effects = effects;
     this.#patienceMs = Math.min(MOST_PATIENCE_MS, Math.max(LEAST_PATIENCE_MS, PATIENCE * asked.first.tookMs));
-    helper.then(
+    lister.then(
       (connected) => {
-        this.#helper = connected;
+        this.#lister = connected;
       },
       (error: unknown) => this.#giveUp(error),
     );
@@ -154,10 +163,16 @@ export class FreePageLooks {
   /** Looks if it is time to. */
   tick(moment: LookMoment): void {
     const ledger = this.#ledger;
-    if (this.#over || this.#asking || this.#helper === null || ledger === null) return;
+    if (this.#over || this.#lister === null || ledger === null) return;
+    if (this.#asking) {
+      // What nothing waited for the stop waits for now.
+      if (moment.holding && moment.nowMs - this.#askedAtMs > this.#patienceMs) this.#giveUp(tooLate());
+      return;
+    }
     if (!this.#isDue(ledger, moment)) return;
     this.#asking = true;
-    this.#look(this.#helper, ledger, moment).catch((error: unknown) => this.#giveUp(error));
+    this.#askedAtMs = moment.nowMs;
+    this.#look(this.#lister, ledger, moment).catch((error: unknown) => this.#giveUp(error));
   }
 
   /** No look counts from now on: the guest has stopped, or pages go in another order. */
@@ -187,14 +202,15 @@ export class FreePageLooks {
     return pages;
   }
 
-  async #look(helper: GuestHelper, ledger: Ledger, moment: LookMoment): Promise<void> {
-    const matters = moment.firstPassDone || (moment.holding && moment.held);
+  async #look(lister: FreePageLister, ledger: Ledger, moment: LookMoment): Promise<void> {
+    const isHeldEarly = moment.holding && moment.held && !moment.firstPassDone;
+    const matters = moment.firstPassDone || (isHeldEarly && this.#isClose);
     const beginMs = performance.now();
-    const bytesBefore = helper.receivedBytes;
+    const bytesBefore = lister.receivedBytes;
     ledger.beginScan();
-    const answer = await helper.freePages(
+    const answer = await lister.freePages(
       { source: this.#first.source, minimumOrder: 0, perCpu: true, mostRuns: MOST_RUNS },
-      { timeoutMs: this.#patienceMs, signal: this.#stop.signal },
+      { timeoutMs: this.#patience(moment), signal: this.#stop.signal },
     );
     if (this.#over) return;
     const tookMs = performance.now() - beginMs;
@@ -203,8 +219,13 @@ export class FreePageLooks {
     this.#asking = false;
     this.#nextMs = moment.nowMs + tookMs + LISTING_PAUSE_MS;
     this.#effects.looked(
-      figuresOf(answer, { tookMs, droppedPages, listBytes: helper.receivedBytes - bytesBefore }),
+      figuresOf(answer, { tookMs, droppedPages, listBytes: lister.receivedBytes - bytesBefore }),
     );
+    if (isHeldEarly && !this.#isClose && !this.#isSettled) {
+      this.#isClose = true;
+      this.#effects.readCloser();
+      return;
+    }
     // Where QEMU waits for pages that wait for a look that brings nothing, nothing would ever leave again.
     const isInVain = moment.starving && moment.held && droppedPages === 0;
     if (matters || isInVain || this.#isSettled) {
@@ -212,6 +233,12 @@ export class FreePageLooks {
       this.#againPauseMs *= 2;
       this.#letGo();
     } else this.#presume(ledger, lists);
+  }
+
+  /** Pages wait for a look before the one that counts is over, if they are known from before the migration. */
+  #patience(moment: LookMoment): number {
+    const isWaitedFor = moment.holding || (!this.#isSettled && this.#first.lists.length > 0);
+    return isWaitedFor ? this.#patienceMs : UNHURRIED_PATIENCE_MS;
   }
 
   #drop(ledger: Ledger, lists: readonly BlockRuns[]): number {
@@ -251,6 +278,13 @@ export class FreePageLooks {
     this.end();
     this.#effects.gaveUp(asGodwitError(thrown, "GODWIT_HELPER_ANSWER", { side: "source" }));
   }
+}
+
+function tooLate(): GodwitError {
+  return new GodwitError(
+    "GODWIT_HELPER_SILENT",
+    "the guest did not list its free pages before it was to stop",
+  );
 }
 
 /** What was sent once can't be left out any more, and has nothing to wait for. */

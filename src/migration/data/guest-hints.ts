@@ -1,7 +1,8 @@
-import { GuestHelper, guestPageCount } from "../../hints/index.ts";
+import { type FreePageLister, GuestHelper, guestPageCount } from "../../hints/index.ts";
 import type { PageBitmap } from "../../pages/index.ts";
 import type { Ledger } from "../ledger.ts";
 import { FreePageLooks, type HintsInput, type LookEffects, type LookMoment } from "./free-page-looks.ts";
+import { HeldLocksLister } from "./held-locks-lister.ts";
 import { type KernelPagesBlock, KernelPagesLook } from "./kernel-pages.ts";
 import type { WorkingSetReport } from "./source-protocol.ts";
 import { type WorkingSetBlock, WorkingSetLooks } from "./working-set.ts";
@@ -10,22 +11,33 @@ import { lackingOf, worthOf } from "./working-set-worth.ts";
 /** The helper may still be busy with what it was asked in the preflight, and answers one after the other. */
 const CONNECT_TIMEOUT_MS = 6_000;
 
-/** All that a guest's helper tells the data process of a migration's source, over one connection. */
+/** All that a guest tells the data process of a migration's source: its helper, or its driver by the doorbell. */
 export class GuestHints {
-  readonly #helper: Promise<GuestHelper>;
+  readonly #helper: Promise<GuestHelper> | null;
+  readonly #locks: HeldLocksLister | null;
   readonly #looks: FreePageLooks | null;
   readonly #workingSet: WorkingSetLooks | null;
   readonly #kernelPages: KernelPagesLook | null;
   #lacking: readonly PageBitmap[] | null = null;
 
-  constructor({ path, pieces, freePages, workingSet, kernelPages }: HintsInput, effects: LookEffects) {
-    this.#helper = GuestHelper.connect(path, guestPageCount(pieces), { timeoutMs: CONNECT_TIMEOUT_MS });
+  constructor(
+    { path, doorbellPid, pieces, freePages, workingSet, kernelPages }: HintsInput,
+    effects: LookEffects,
+  ) {
+    const pageCount = guestPageCount(pieces);
+    this.#helper =
+      path === null ? null : GuestHelper.connect(path, pageCount, { timeoutMs: CONNECT_TIMEOUT_MS });
+    this.#locks = doorbellPid === null ? null : new HeldLocksLister(doorbellPid, pageCount);
+    const lister: Promise<FreePageLister> | null =
+      this.#locks === null ? this.#helper : Promise.resolve(this.#locks);
     // Those who ask it hear why it isn't there.
-    this.#helper.catch(() => {});
+    this.#helper?.catch(() => {});
     const first = freePages;
-    this.#looks = first === null ? null : new FreePageLooks(this.#helper, { first, pieces }, effects);
-    this.#kernelPages = kernelPages ? new KernelPagesLook(this.#helper, pieces) : null;
-    this.#workingSet = workingSet ? new WorkingSetLooks(this.#helper, pieces) : null;
+    this.#looks =
+      first === null || lister === null ? null : new FreePageLooks(lister, { first, pieces }, effects);
+    const helper = this.#helper;
+    this.#kernelPages = kernelPages && helper !== null ? new KernelPagesLook(helper, pieces) : null;
+    this.#workingSet = workingSet && helper !== null ? new WorkingSetLooks(helper, pieces) : null;
   }
 
   /** The pages that it is about; nothing of them has left yet. */
@@ -43,7 +55,8 @@ export class GuestHints {
     this.#looks?.end();
     this.#workingSet?.end();
     this.#kernelPages?.end();
-    this.#helper.then(
+    this.#locks?.close();
+    this.#helper?.then(
       (helper) => helper.close(),
       () => {},
     );

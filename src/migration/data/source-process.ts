@@ -145,6 +145,7 @@ class SourceProcess {
         this.#gate.drained();
         this.#pumpSoon();
       },
+      readCloser: () => this.#gate.readCloser(),
       settled: () => tell({ type: "looks-settled" }),
       gaveUp: (error) => tell({ type: "looks-gave-up", error: error.toJSON() }),
     });

@@ -1,6 +1,7 @@
 import { asGodwitError, GodwitError } from "../../base/errors.ts";
 import {
   blockRunsOf,
+  type FreePageLister,
   type FreePagesRequest,
   GuestHelper,
   type GuestMemoryPiece,
@@ -9,6 +10,7 @@ import {
 } from "../../hints/index.ts";
 import { memoryMap } from "../../qemu/memory-map.ts";
 import { type FirstLook, figuresOf, type HintsInput, MOST_RUNS } from "../data/free-page-looks.ts";
+import { openHeldLocks } from "../data/open-held-locks.ts";
 import type { Strategy } from "../strategies/strategy.ts";
 import type { SourceRun } from "./run.ts";
 
@@ -29,21 +31,25 @@ export async function surveyHints(run: SourceRun, signal: AbortSignal): Promise<
   const { postcopy } = run.strategy;
   const workingSet = settings.workingSet === "auto" && postcopy;
   const kernelPages = settings.resumeSet?.includes("kernel") !== false && postcopy;
-  if (!machine.machine.channels.some(({ name }) => name === HELPER_CHANNEL)) return null;
-  if (
-    (wanted === "off" && !workingSet && !kernelPages) ||
-    settings.contents === "stream" ||
-    run.guestWasPaused
-  )
-    return null;
+  const holdsLocks = wanted === "held-locks";
+  const hasHelper = machine.machine.channels.some(({ name }) => name === HELPER_CHANNEL);
+  if (!hasHelper && !holdsLocks) return null;
+  if (wanted === "off" && !workingSet && !kernelPages) return null;
+  if (settings.contents === "stream" || run.guestWasPaused) return null;
   try {
     const pieces = await piecesOf(run, signal);
-    const path = machine.channelPath(HELPER_CHANNEL);
-    using helper = await GuestHelper.connect(path, guestPageCount(pieces), { signal });
-    if (wanted === "off") return { path, pieces, freePages: null, workingSet, kernelPages };
+    const path = hasHelper ? machine.channelPath(HELPER_CHANNEL) : null;
+    const doorbellPid = holdsLocks ? machine.pid : null;
+    using helper = path === null ? null : await GuestHelper.connect(path, guestPageCount(pieces), { signal });
+    const hints = { path, doorbellPid, pieces, workingSet, kernelPages };
+    if (wanted === "off") return { ...hints, freePages: null };
+    if (helper !== null) await dropCache(run, helper, signal);
+    if (holdsLocks) {
+      using locks = await openHeldLocks(machine.pid, guestPageCount(pieces));
+      return { ...hints, freePages: await firstLook(run, locks, pieces, "any", signal) };
+    }
     const source = wanted === "auto" ? "any" : wanted;
-    const freePages = await firstLook(run, helper, pieces, source, signal);
-    return { path, pieces, freePages, workingSet, kernelPages };
+    return { ...hints, freePages: await firstLook(run, helper!, pieces, source, signal) };
   } catch (thrown) {
     run.signal.throwIfAborted();
     const error = signal.aborted
@@ -74,28 +80,30 @@ async function piecesOf(run: SourceRun, signal: AbortSignal): Promise<GuestMemor
   }));
 }
 
+async function dropCache(run: SourceRun, helper: GuestHelper, signal: AbortSignal): Promise<void> {
+  if (!run.options.settings.dropCache || !helper.hello.canDropCache) return;
+  const { droppedBytes: bytes, tookMs, finished } = await helper.dropCache(DROP_CACHE_MS, { signal });
+  run.droppedCache = { bytes, tookMs, finished };
+}
+
 async function firstLook(
   run: SourceRun,
-  helper: GuestHelper,
+  lister: FreePageLister,
   pieces: readonly GuestMemoryPiece[],
   source: FreePagesRequest["source"],
   signal: AbortSignal,
 ): Promise<FirstLook> {
-  if (run.options.settings.dropCache && helper.hello.canDropCache) {
-    const { droppedBytes: bytes, tookMs, finished } = await helper.dropCache(DROP_CACHE_MS, { signal });
-    run.droppedCache = { bytes, tookMs, finished };
-  }
   const beginMs = performance.now();
-  const bytesBefore = helper.receivedBytes;
+  const bytesBefore = lister.receivedBytes;
   const request = { source, minimumOrder: 0, perCpu: true, mostRuns: MOST_RUNS };
-  const answer = await helper.freePages(request, { signal }).catch((error: unknown) => {
+  const answer = await lister.freePages(request, { signal }).catch((error: unknown) => {
     // Slow as kpageflags of a large guest are: no page waits then, and the looks that count have more time.
     if (!signal.aborted) throw error;
     return null;
   });
   const tookMs = performance.now() - beginMs;
   if (answer === null) return { source, lists: [], tookMs };
-  const listBytes = helper.receivedBytes - bytesBefore;
+  const listBytes = lister.receivedBytes - bytesBefore;
   run.looks.push(figuresOf(answer, { tookMs, droppedPages: 0, listBytes }));
   return { source, lists: blockRunsOf(answer.runs, pieces), tookMs };
 }
