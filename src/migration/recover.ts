@@ -76,7 +76,7 @@ async function recoverSource(
   const takeBack = async (reason: string): Promise<Recovered> => {
     if (machine !== null) {
       await options.undoOpaque?.(machine);
-      await new QemuSender(machine).rollBack(head.guestPaused, "an earlier agent's");
+      await new QemuSender(machine).rollBack(head.guestPaused, "an earlier agent's", true);
     }
     note(folder, "rolled-back", reason);
     return { ...base, as: machine === null ? "absent" : "here", reason };

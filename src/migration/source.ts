@@ -145,7 +145,8 @@ export class SourceMigration {
     try {
       if (!run.options.machine.qmp.closed) {
         await undoOpaque(run);
-        await run.qemu.rollBack(run.guestWasPaused);
+        // One of QEMU 7.2 that was made ready for post-copy does; with pre-copy none does before its commit.
+        await run.qemu.rollBack(run.guestWasPaused, "own", run.destinationTakesPostcopy);
         const vmState = run.guestWasPaused ? "paused at the source, as before" : "running at the source";
         error = cause.now({ vmState }).with({ advice: "mend the cause and start the migration again" });
       }

@@ -174,23 +174,29 @@ export class QemuSender {
    * Winds down whatever QEMU is doing and brings the guest back to running, unless its owner had paused it.
    * The socket must have been closed before: a QEMU that waits in a write notices nothing else.
    * @param whose whether this object started the migration, or an agent that has ended since
+   * @param destinationHasDisks the destination may hold the disks' locks until its QEMU has ended: wait for them
    */
-  async rollBack(guestWasPaused: boolean, whose: "own" | "an earlier agent's" = "own"): Promise<void> {
+  async rollBack(
+    guestWasPaused: boolean,
+    whose: "own" | "an earlier agent's",
+    destinationHasDisks: boolean,
+  ): Promise<void> {
     const { qmp } = this.#machine;
     if (this.#started || whose !== "own") {
       await qmp.execute("migrate_cancel").catch(() => {});
       await this.#settled({ timeoutMs: SETTLE_TIMEOUT_MS });
     }
     await this.restore();
-    if (!guestWasPaused && !(await this.guestRuns())) await this.#continue();
+    if (!guestWasPaused && !(await this.guestRuns())) {
+      await this.#continue(destinationHasDisks ? LOCKS_TIMEOUT_MS : 0);
+    }
     // The other side's QEMU may have announced the guest's addresses there already.
     await qmp.execute("announce-self", { initial: 50, max: 550, rounds: 5, step: 100 }).catch(() => {});
   }
 
-  /** A destination of QEMU 7.2 that has prepared a post-copy holds the disks' locks until its QEMU has ended. */
-  async #continue(): Promise<void> {
+  async #continue(locksTimeoutMs: number): Promise<void> {
     const { qmp } = this.#machine;
-    const endMs = performance.now() + LOCKS_TIMEOUT_MS;
+    const endMs = performance.now() + locksTimeoutMs;
     for (;;) {
       try {
         await qmp.execute("cont");
