@@ -93,7 +93,7 @@ export async function untouchedMemory(
   }
 }
 
-/** Writes the first page's own contents back, which nobody else writes to before the machine runs. */
+/** Tries with the first page, by writing what it holds: nobody else writes to it before the machine runs. */
 function takesWrites(source: MemorySource): boolean {
   let memory: GuestMemory | undefined;
   try {
