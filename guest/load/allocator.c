@@ -50,11 +50,10 @@ static uint8_t *allocate_block(uint32_t number)
 
 static void free_block(struct churn *churn, uint32_t number, uint8_t *block)
 {
-	uint8_t scratch[PAGE_BYTES] __attribute__((aligned(8)));
 	uint32_t found;
 
 	for (uint32_t page = 0; page < BLOCK_PAGES; page++) {
-		if (page_check(&churned, page, number, block + page * PAGE_BYTES, scratch, &found) != PAGE_GOOD)
+		if (page_check(&churned, page, number, block + page * PAGE_BYTES, &found) != PAGE_GOOD)
 			atomic_fetch_add(&churn->damaged, 1);
 	}
 	atomic_fetch_add(&churn->checked, BLOCK_PAGES);

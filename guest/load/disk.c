@@ -101,7 +101,6 @@ void disk_close(struct disk *disk)
 /* The lock must be held. */
 static const char *verify_records(struct disk *disk, struct disk_verdict *verdict)
 {
-	uint8_t scratch[PAGE_BYTES] __attribute__((aligned(8)));
 
 	verdict->records = disk->records;
 	verdict->pages = disk->records < disk->pages ? disk->records : disk->pages;
@@ -112,7 +111,7 @@ static const char *verify_records(struct disk *disk, struct disk_verdict *verdic
 
 		if (pread(disk->file, buffer, PAGE_BYTES, (off_t)page * PAGE_BYTES) != PAGE_BYTES)
 			return "a record can't be read";
-		state = page_check(&disk->kind, page, generation, buffer, scratch, &found);
+		state = page_check(&disk->kind, page, generation, buffer, &found);
 		verdict->torn += state == PAGE_TORN;
 		verdict->stale += state == PAGE_STALE;
 		verdict->lost += state == PAGE_LOST;

@@ -19,13 +19,13 @@ static uint64_t frame_of(const void *address)
 	return entry >> 63 ? entry & ((1ull << 55) - 1) : 0;
 }
 
-static void verify_page(struct holder *holder, uint32_t page, uint8_t *scratch, struct verdict *verdict)
+static void verify_page(struct holder *holder, uint32_t page, struct verdict *verdict)
 {
 	const uint8_t *bytes = holder->memory + (size_t)page * PAGE_BYTES;
 	uint32_t first = holder->generations[page], second = holder->generations_mirror[page];
 	uint32_t expected = first > second ? first : second;
 	uint32_t found;
-	enum page_state state = page_check(&holder->kind, page, expected, bytes, scratch, &found);
+	enum page_state state = page_check(&holder->kind, page, expected, bytes, &found);
 
 	verdict->updates += first;
 	verdict->tracker += first != second;
@@ -46,7 +46,6 @@ static void verify_page(struct holder *holder, uint32_t page, uint8_t *scratch, 
 
 const char *holder_verify(struct holder *holder, struct verdict *verdict)
 {
-	static uint8_t scratch[PAGE_BYTES] __attribute__((aligned(PAGE_BYTES)));
 
 	memset(verdict, 0, sizeof(*verdict));
 	pthread_mutex_lock(&holder->lock);
@@ -56,7 +55,7 @@ const char *holder_verify(struct holder *holder, struct verdict *verdict)
 	}
 	verdict->pages = holder->pages;
 	for (uint32_t page = 0; page < holder->pages; page++)
-		verify_page(holder, page, scratch, verdict);
+		verify_page(holder, page, verdict);
 	verdict->tracker += verdict->updates != atomic_load(&holder->sum);
 	verdict->tracker += verdict->updates != *holder->sum_mirror;
 	pthread_mutex_unlock(&holder->lock);

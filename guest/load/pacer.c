@@ -4,6 +4,8 @@
 
 #define SECOND_NS 1000000000ll
 #define SLICE_NS (5 * 1000000ll)
+/* While there is nothing to do; a rate that is set then takes effect this much later at most. */
+#define IDLE_NS (100 * 1000000ll)
 /* Four slices: a late wake-up is made up for, a pause is not. */
 #define CATCH_UP_NS (4 * SLICE_NS)
 
@@ -20,7 +22,7 @@ uint64_t pacer_next(struct pacer *pacer, uint64_t rate, uint64_t unit_bytes)
 	int64_t now, elapsed;
 	uint64_t units;
 
-	clock_sleep_until(pacer->last_ns + SLICE_NS);
+	clock_sleep_until(pacer->last_ns + (rate ? SLICE_NS : IDLE_NS));
 	now = clock_ns();
 	elapsed = now - pacer->last_ns;
 	pacer->last_ns = now;

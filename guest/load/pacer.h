@@ -7,8 +7,9 @@
 
 /*
  * Spreads work over time: a thread asks in a loop how many units it may do now and does them. Work comes in
- * slices of 5 ms. After a pause, of the guest or of the thread, what was missed is not made up for, so that a
- * migrated guest doesn't start with a burst.
+ * slices of 5 ms; at rate 0 a thread looks ten times a second whether there is a rate, so that an idle guest is
+ * idle. After a pause, of the guest or of the thread, what was missed is not made up for, so that a migrated
+ * guest doesn't start with a burst.
  */
 struct pacer {
 	int64_t last_ns;

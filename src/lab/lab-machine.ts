@@ -3,7 +3,7 @@ import { type Machine, parseMachineFile } from "../qemu/index.ts";
 import type { Hosts } from "./hosts.ts";
 import { labAddresses } from "./namespace-network.ts";
 import { oddMemoryBytes } from "./odd-memory.ts";
-import { type GuestImage, guestImage } from "./toolchain.ts";
+import { GUEST_KERNEL_PARAMETERS, type GuestImage, guestImage } from "./toolchain.ts";
 
 /** The name of the lab's guest. */
 export const LAB_MACHINE_NAME = "guest";
@@ -41,7 +41,7 @@ export function labMachineFile(hosts: Hosts, options: LabMachineOptions): string
     vcpus: options.vcpus ?? 1,
     kernel: image.kernel,
     initrd: image.initrd,
-    append: ["console=ttyS0 quiet", hosts.a.tap === null ? "" : network, options.kernelParameters ?? ""]
+    append: [GUEST_KERNEL_PARAMETERS, hosts.a.tap === null ? "" : network, options.kernelParameters ?? ""]
       .filter((part) => part !== "")
       .join(" "),
     nics: [{ backend: hosts.a.tap === null ? { kind: "user" } : { kind: "tap", interface: hosts.a.tap } }],

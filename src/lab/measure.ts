@@ -166,11 +166,12 @@ async function steadyGuest({ engine, load, signal }: Measurement): Promise<Guest
 
 async function listen(probe: Probe | null, signal: AbortSignal | undefined) {
   if (probe === null) return null;
-  const fromMs = Date.now();
-  await probe.answeredAfter(fromMs, {
+  await probe.resume();
+  await probe.answeredAfter(Date.now(), {
     timeoutMs: ANSWER_TIMEOUT_MS,
     ...(signal === undefined ? {} : { signal }),
   });
+  const fromMs = Date.now();
   await delay(NOISE_MS, undefined, signal === undefined ? {} : { signal });
   return probe.look(fromMs, Date.now());
 }
@@ -188,6 +189,7 @@ async function hearAgain(
   }
   const untilMs = Date.now() + AFTERMATH_MS;
   await delay(AFTERMATH_MS + LAST_ANSWERS_MS, undefined, waiting);
+  await probe.pause();
   return {
     whole: await probe.look(beginMs, untilMs),
     switchover: switchoverAtMs === null ? null : await probe.look(switchoverAtMs, untilMs),

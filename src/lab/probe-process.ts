@@ -45,7 +45,7 @@ socket.on("message", (message) => {
 socket.connect(port, host);
 await once(socket, "connect");
 
-let nextAt = performance.now();
+let nextAt = 0;
 const alarm = new PreciseAlarm((now) => {
   // After a stall the missed probes are not made up for: they would all see the same.
   nextAt = Math.max(nextAt + intervalMs, now);
@@ -58,7 +58,11 @@ const alarm = new PreciseAlarm((now) => {
 
 serveHelper(
   {
-    start: () => alarm.setAt(nextAt),
+    resume: () => {
+      nextAt = performance.now();
+      alarm.setAt(nextAt);
+    },
+    pause: () => alarm.clear(),
     noticeAnswerSentAfter: (timeMs: number) => {
       answersSince = timeMs;
     },

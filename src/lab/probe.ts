@@ -14,7 +14,8 @@ export interface ProbeTarget {
 
 /**
  * The client outside: a process of its own that sends a UDP datagram each millisecond to the guest's echo port and
- * notes when which was answered. Times are those of `Date.now()`.
+ * notes when which was answered. Times are those of `Date.now()`. It costs an emulated guest most of a processor, so
+ * measured moves have it send only while they listen.
  */
 export class Probe implements AsyncDisposable {
   readonly #helper: HelperProcess;
@@ -23,13 +24,26 @@ export class Probe implements AsyncDisposable {
     this.#helper = helper;
   }
 
+  /** Makes a probe at `place` that doesn't send yet. @throws GodwitError `GODWIT_LAB_HELPER` */
+  static async at(place: Place, target: ProbeTarget): Promise<Probe> {
+    return new Probe(await HelperProcess.start(place, "probe-process.ts", { intervalMs: 1, ...target }));
+  }
+
   /** Starts to probe from `place`. @throws GodwitError `GODWIT_LAB_HELPER` */
   static async start(place: Place, target: ProbeTarget): Promise<Probe> {
-    const argument = { intervalMs: 1, ...target };
-    const helper = await HelperProcess.start(place, "probe-process.ts", argument);
-    const probe = new Probe(helper);
-    await helper.call("start");
+    const probe = await Probe.at(place, target);
+    await probe.resume();
     return probe;
+  }
+
+  /** Sends from now on. */
+  async resume(): Promise<void> {
+    await this.#helper.call("resume");
+  }
+
+  /** Sends nothing until the next `resume`; what was seen is kept. */
+  async pause(): Promise<void> {
+    await this.#helper.call("pause");
   }
 
   /**

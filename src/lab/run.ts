@@ -86,7 +86,7 @@ export async function runLab(settings: LabSettings, options: RunOptions = {}): P
   const probe =
     hosts.client === null
       ? null
-      : parts.use(await Probe.start(hosts.client, { host: labAddresses.guest, port: ECHO_PORT }));
+      : parts.use(await Probe.at(hosts.client, { host: labAddresses.guest, port: ECHO_PORT }));
   const stream =
     hosts.client === null || options.onClientSteps === undefined
       ? null
