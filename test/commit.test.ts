@@ -132,3 +132,42 @@ test("a link that breaks before Commit arrives leaves the guest at the source", 
   assert.equal(Journal.read(join(pair.a.folder, report.migrationId)).state, "rolled-back");
   assert.equal(Journal.read(join(pair.b.folder, report.migrationId)).state, "abandoned");
 });
+
+test("a doubt about a destination that never answers again ends by an operator's word", async () => {
+  await using pair = await Pair.open(newest!);
+  const machine = await pair.start(pair.a, guestMachine());
+  await loadGuest(machine, BUSY);
+  for (const owner of ["here", "there"] as const) {
+    pair.b.onIncoming = (incoming, channel) => {
+      const lost = () => {
+        void channel.close();
+        void pair.b.close();
+      };
+      incoming.onEvent((event) => {
+        if (owner === "there" && event.type === "phase" && event.phase === "completed") lost();
+      });
+      const receive = channel.receive.bind(channel);
+      channel.receive = ((types: string, options: object) => {
+        if (owner === "here" && types === "commit") lost();
+        return receive(types as "commit", options);
+      }) as typeof channel.receive;
+    };
+    const result = pair.b.nextResult();
+    const migration = pair.migration(machine, pair.a, pair.b);
+    migration.onEvent((event) => {
+      if (event.type !== "phase") return;
+      if (event.phase === "paused") migration.decide(owner);
+      else assert.throws(() => migration.decide(owner), { code: "GODWIT_NOT_IN_DOUBT" });
+    });
+    const report = await migration.run();
+    const { machine: arrived } = await result;
+    assert.equal(report.outcome, owner === "here" ? "failed" : "completed", JSON.stringify(report.error));
+    await assertWhole(owner === "here" ? machine : arrived!);
+    assert.equal(machine.runs, owner === "here");
+    assert.equal(pair.runningMachines(), 1);
+    const { entries } = Journal.read(join(pair.a.folder, report.migrationId));
+    const end = owner === "here" ? ["refused", "rolled-back"] : ["handed-over", "released"];
+    assert.deepEqual(entries.map(({ state }) => state).slice(-2), end);
+    if (owner === "here") await pair.b.listen();
+  }
+});

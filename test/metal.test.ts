@@ -10,6 +10,7 @@ import { isLookedAt } from "../src/metal/qemu/bare-metal.ts";
 import { whileHeld } from "../src/metal/qemu/hold.ts";
 import { Journal } from "../src/migration/journal.ts";
 import { recoverMigrations } from "../src/migration/recover.ts";
+import { OperatorWord } from "../src/migration/source/operator-word.ts";
 import { memoryFile } from "../src/qemu/state-paths.ts";
 import { VERSIONS, Workshop } from "./qemu-machines.ts";
 import { DeviceOracle, numberAt } from "./support/device-oracle.ts";
@@ -110,6 +111,7 @@ test("a machine without paravirtual devices moves by rebuilding its hardware, an
       softwareVersion: "test",
       machineIn: async (path) => (path === machine.folder ? machine : null),
       undoOpaque: undoLeftCapture,
+      operatorOf: () => new OperatorWord(),
       signal: new AbortController().signal,
     });
     assert.equal(recovered?.as, "here");

@@ -2,6 +2,7 @@ import { cpus, totalmem } from "node:os";
 import type { Logger } from "pino";
 import { asGodwitError } from "../base/errors.ts";
 import type { Recovered } from "../migration/recover.ts";
+import type { OperatorWord } from "../migration/source/operator-word.ts";
 import { type Credentials, listenControl, loadCredentialFiles } from "../wire/index.ts";
 import type { SecureListener } from "../wire/tls/listen.ts";
 import type { Api } from "./api/context.ts";
@@ -39,6 +40,7 @@ export interface AgentParts<Native>
     readonly folder: string;
     /** The QEMU that was found again in a VM's folder. */
     readonly machineIn: (machineFolder: string) => Promise<Native | null>;
+    readonly operatorOf: (migrationId: string) => OperatorWord;
     readonly signal: AbortSignal;
   }): Promise<Recovered[]>;
   doctor(found: {
@@ -107,6 +109,7 @@ export class GodwitAgent<Native> {
     const recovered = await parts.recover({
       folder: state.migrations,
       machineIn: async (folder) => registry.nativeIn(folder),
+      operatorOf: (id) => desk.operatorOf(id),
       signal: asking.signal,
     });
     await settleRecovered(recovered, { registry, desk, log });

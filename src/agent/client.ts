@@ -5,6 +5,7 @@ import { z } from "zod";
 import { type ErrorCode, GodwitError } from "../base/errors.ts";
 import { type MigrationEvent, migrationEventSchema } from "../migration/events.ts";
 import { type MigrationReport, reportSchema } from "../migration/report.ts";
+import type { OwnerName } from "../migration/source/operator-word.ts";
 import { type Credentials, secureContextOptions } from "../wire/index.ts";
 import {
   type CancelResult,
@@ -128,6 +129,13 @@ export class AgentClient {
   /** Asks a migration to stop before its commit. */
   cancel(id: string, options?: CallOptions): Promise<CancelResult> {
     return this.#call("POST", `/v1/migrations/${encodeURIComponent(id)}/cancel`, cancelResultSchema, options);
+  }
+
+  /** Decides who has a VM in doubt, once it is known that its destination will never answer. */
+  resolve(id: string, owner: OwnerName, options?: CallOptions): Promise<MigrationInfo> {
+    const path = `/v1/migrations/${encodeURIComponent(id)}/resolve`;
+    const body = { type: "application/json", text: JSON.stringify({ owner }) };
+    return this.#call("POST", path, migrationInfoSchema, options, body);
   }
 
   /** Checks whether the agent's host can do its work. */

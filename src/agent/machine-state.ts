@@ -107,7 +107,8 @@ const ADVICE: Readonly<Record<MachineState, string>> = {
   departed: "it runs on another host; forget it here with `godwit vm delete`",
   crashed: "read its log, then start it again or delete it",
   "in-doubt":
-    "the link went between commit and its answer: wait until both agents can talk, or see docs/commit.md",
+    "the link went between commit and its answer: wait until both agents can talk, or decide with `godwit resolve` " +
+    "if the other host is lost for good (docs/commit.md)",
 };
 
 /** What the reader can do about a VM in that state. */

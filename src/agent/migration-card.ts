@@ -23,7 +23,8 @@ export type Outcome = (typeof outcomeNames)[number];
 
 /** The report's outcome, except that a doubt may have been settled later. */
 export function settledOutcome(report: MigrationReport | null, { outcome }: MigrationCard): Outcome | null {
-  if (report === null || report.outcome === "in-doubt") return outcome ?? report?.outcome ?? null;
+  if (report === null || report.outcome === "in-doubt" || report.outcome === "paused")
+    return outcome ?? report?.outcome ?? null;
   return report.outcome;
 }
 

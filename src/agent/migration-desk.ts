@@ -4,8 +4,10 @@ import type { Logger } from "pino";
 import { GodwitError } from "../base/errors.ts";
 import { EVENT_LOG_FILE } from "../migration/event-log.ts";
 import type { MigrationEvent, PhaseName } from "../migration/events.ts";
+import { Journal } from "../migration/journal.ts";
 import { type MigrationReport, reportSchema } from "../migration/report.ts";
 import { type MigrationSettings, migrationSettingsSchema } from "../migration/settings.ts";
+import { notInDoubt, OperatorWord, type OwnerName } from "../migration/source/operator-word.ts";
 import { REPORT_FILE } from "../migration/source/report.ts";
 import {
   type MigrationCard,
@@ -40,6 +42,12 @@ interface Cancellable {
   cancel(reason: string): unknown;
 }
 
+/** A migration of an earlier agent whose destination is being asked. */
+interface Doubt {
+  readonly operator: OperatorWord;
+  readonly concluded: PromiseWithResolvers<void>;
+}
+
 /** Anything that tells a migration's events. */
 interface EventSource {
   onEvent(listener: (event: MigrationEvent) => void): () => void;
@@ -52,6 +60,8 @@ export class MigrationDesk<Native> {
   readonly #outgoing: OutgoingFactory<Native>;
   readonly #log: Logger;
   readonly #entries = new Map<string, Entry>();
+  /** Of migrations of an earlier agent that are in doubt. */
+  readonly #doubts = new Map<string, Doubt>();
   #closing = false;
 
   /** @param options.folder the `migrations` folder of the agent's state */
@@ -223,6 +233,67 @@ export class MigrationDesk<Native> {
   conclude(id: string, outcome: Outcome): void {
     const entry = this.#entries.get(id);
     if (entry !== undefined) this.#writeCard(entry, { ...entry.card, outcome });
+    if (outcome === "in-doubt") return;
+    this.#doubts.get(id)?.concluded.resolve();
+    this.#doubts.delete(id);
+  }
+
+  /** Where the recovery of a migration of an earlier agent hears what an operator decides. */
+  operatorOf(id: string): OperatorWord {
+    const doubt = { operator: new OperatorWord(), concluded: Promise.withResolvers<void>() };
+    doubt.concluded.promise.catch(() => {});
+    this.#doubts.set(id, doubt);
+    return doubt.operator;
+  }
+
+  /** Notes that a doubt could not be ended by this agent; the journal has it for the next one. */
+  stayInDoubt(id: string, why: unknown): void {
+    this.#doubts.get(id)?.concluded.reject(why);
+    this.#doubts.delete(id);
+  }
+
+  /**
+   * Ends a doubt by an operator's word. Returns when the VM is settled.
+   * @throws GodwitError `GODWIT_NOT_IN_DOUBT`, `GODWIT_NOT_SOURCE`, `GODWIT_MIGRATION_UNKNOWN`
+   */
+  async resolve(id: string, owner: OwnerName): Promise<MigrationInfo> {
+    const entry = this.#entry(id);
+    if (entry.card.direction === "incoming") throw notSource("decide", entry.card.peer);
+    const doubt = this.#doubts.get(id);
+    if (entry.outgoing !== null) {
+      entry.outgoing.decide(owner);
+      await entry.done;
+    } else if (doubt !== undefined) {
+      doubt.operator.give(owner);
+      await doubt.concluded.promise;
+    } else {
+      await this.#giveUpPages(entry, owner);
+    }
+    this.#log.warn({ migration: id, vm: entry.card.machine, owner }, "an operator decided who has a VM");
+    return this.#info(entry);
+  }
+
+  /** Ends the QEMU that kept pages for a destination that will not ask for them any more. */
+  async #giveUpPages({ id, card }: Entry, owner: OwnerName): Promise<void> {
+    const folder = this.folderOf(id);
+    const { state } = existsSync(join(folder, "journal.jsonl")) ? Journal.read(folder) : { state: "none" };
+    if (state !== "serving" || this.#registry.stateOf(card.machine) !== "in-doubt") {
+      throw notInDoubt("the migration has ended");
+    }
+    if (owner === "here") {
+      throw notInDoubt("the destination has run the guest, what is here is older").now({
+        advice: "bring the destination back, or give the guest's pages up with --there",
+      });
+    }
+    const journal = Journal.reopen(folder);
+    try {
+      journal.append("handed-over", "an operator gave up the pages that are here");
+      await this.#registry.endDeparted(card.machine, card.peer);
+      journal.append("released");
+    } finally {
+      journal.close();
+    }
+    this.conclude(id, "completed");
   }
 
   /** Asks a migration to stop before its commit. */
@@ -234,10 +305,7 @@ export class MigrationDesk<Native> {
       });
     }
     if (entry.outgoing === null) {
-      throw new GodwitError("GODWIT_NOT_SOURCE", "only the source's agent can cancel a migration", {
-        side: "destination",
-        advice: `ask the agent of ${entry.card.peer}`,
-      });
+      throw notSource("cancel a migration", entry.card.peer);
     }
     return await entry.outgoing.cancel(reason);
   }
@@ -357,4 +425,11 @@ export class MigrationDesk<Native> {
       advice: "try again when it is back",
     });
   }
+}
+
+function notSource(what: string, source: string): GodwitError {
+  return new GodwitError("GODWIT_NOT_SOURCE", `only the source's agent can ${what}`, {
+    side: "destination",
+    advice: `ask the agent of ${source}`,
+  });
 }

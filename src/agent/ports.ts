@@ -2,6 +2,7 @@ import type { GodwitError } from "../base/errors.ts";
 import type { MigrationEvent } from "../migration/events.ts";
 import type { MigrationReport } from "../migration/report.ts";
 import type { MigrationSettings } from "../migration/settings.ts";
+import type { OwnerName } from "../migration/source/operator-word.ts";
 import type { ControlChannel } from "../wire/index.ts";
 import type { Offer } from "../wire/messages/offer.ts";
 
@@ -83,6 +84,8 @@ export interface OutgoingMigration {
   /** Never rejects for a failure of the migration: the report says the outcome. */
   run(): Promise<MigrationReport>;
   cancel(reason: string): Promise<"cancelled" | "too-late">;
+  /** Takes an operator's word for that of a destination that doesn't answer. @throws GodwitError `GODWIT_NOT_IN_DOUBT` */
+  decide(owner: OwnerName): void;
   /** Stops asking a destination that can't be reached after the commit; the next agent goes on. */
   stopAsking(): void;
 }

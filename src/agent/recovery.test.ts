@@ -97,6 +97,46 @@ test("a doubt is kept until the peer has answered", async (context) => {
   }
 });
 
+test("an operator ends a doubt that an earlier agent left, and hears when that fails", async (context) => {
+  for (const [owner, as, state] of [
+    ["there", "departed", "departed"],
+    ["here", "here", "running"],
+    ["here", null, "in-doubt"],
+  ] as const) {
+    const after = await afterDeathOfSource(context, "committing");
+    const operator = after.desk.operatorOf(after.id);
+    const later = new Promise<Recovered>((resolve, reject) => {
+      operator.signal.onabort = () => {
+        assert.equal(operator.outcome?.kind, owner === "there" ? "running" : "refused");
+        if (as === null) reject(new Error("the image is locked"));
+        else resolve(found(after.id, as));
+      };
+    });
+    await settleRecovered([found(after.id, "in-doubt", later)], after);
+    const resolved = after.desk.resolve(after.id, owner);
+    if (as === null) await assert.rejects(resolved, /locked/);
+    else assert.equal((await resolved).outcome, as === "here" ? "failed" : "completed");
+    assert.equal(after.registry.stateOf("web"), state);
+  }
+});
+
+test("pages kept for a destination that will not ask for them can be given up, not gone back to", async (context) => {
+  const after = await afterDeathOfSource(context, "committing");
+  const journal = Journal.reopen(after.desk.folderOf(after.id));
+  journal.append("serving");
+  journal.close();
+  await settleRecovered([found(after.id, "in-doubt")], after);
+  await assert.rejects(after.desk.resolve(after.id, "here"), {
+    code: "GODWIT_NOT_IN_DOUBT",
+    message: /has run the guest/,
+  });
+  assert.equal(after.qemu.exit, null);
+  assert.equal((await after.desk.resolve(after.id, "there")).outcome, "completed");
+  assert.equal(after.registry.stateOf("web"), "departed");
+  assert.notEqual(after.qemu.exit, null);
+  assert.equal(Journal.read(after.desk.folderOf(after.id)).state, "released");
+});
+
 test("a doubt survives one agent after the other", async (context) => {
   const { next } = agents(context);
   const first = await next();

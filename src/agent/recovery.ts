@@ -34,7 +34,10 @@ async function settleOne<Native>(one: Recovered, surroundings: Surroundings<Nati
   desk.conclude(migrationId, outcomeOf(one));
   later?.then(
     (then) => settleOne(then, surroundings),
-    (error) => log.info({ migration: migrationId, vm, err: error }, "a migration stays in doubt"),
+    (error) => {
+      log.info({ migration: migrationId, vm, err: error }, "a migration stays in doubt");
+      desk.stayInDoubt(migrationId, error);
+    },
   );
 }
 

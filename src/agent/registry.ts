@@ -242,6 +242,14 @@ export class MachineRegistry<Native> {
     }
   }
 
+  /** Ends the QEMU of a VM in doubt that is the other host's. */
+  async endDeparted(name: string, movedTo: string): Promise<void> {
+    const { handle } = this.#entry(name);
+    await handle?.stop();
+    await handle?.exited;
+    await this.settle(name, { as: "departed", movedTo });
+  }
+
   async #settleHere(entry: MachineEntry<Native>): Promise<void> {
     const handle = entry.handle;
     if (handle === null || !handle.runs()) {

@@ -2,6 +2,7 @@ import { z } from "zod";
 import { migrationEventSchema, phaseNames } from "../migration/events.ts";
 import { outcomeNames, reportSchema } from "../migration/report.ts";
 import { migrationSettingsSchema } from "../migration/settings.ts";
+import { ownerNames } from "../migration/source/operator-word.ts";
 import { machineStates } from "./machine-state.ts";
 
 for (const [id, schema] of [
@@ -135,6 +136,15 @@ export const cancelResultSchema = z
 
 /** What a request to cancel came to. */
 export type CancelResult = z.infer<typeof cancelResultSchema>;
+
+/** An operator's word on a VM in doubt. */
+export const decisionSchema = z
+  .object({
+    owner: z
+      .enum(ownerNames)
+      .describe("here: the destination never ran it and never will; there: it is the destination's"),
+  })
+  .meta({ id: "Decision" });
 
 /** How one check of `godwit doctor` came out. */
 export const findingSchema = z

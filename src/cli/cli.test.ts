@@ -30,7 +30,17 @@ test("--version and --help are no errors, nonsense is a usage error", async () =
   assert.deepEqual(await run(["--version"]), { code: 0, out: "1.2.3\n", err: "" });
   const help = await run(["--help"]);
   assert.equal(help.code, 0);
-  for (const command of ["agent", "vm", "migrate", "migrations", "cancel", "doctor", "pki", "inspect"]) {
+  for (const command of [
+    "agent",
+    "vm",
+    "migrate",
+    "migrations",
+    "cancel",
+    "resolve",
+    "doctor",
+    "pki",
+    "inspect",
+  ]) {
     assert.match(help.out, new RegExp(`^ {2}${command} `, "m"));
   }
   for (const words of [["bogus"], ["vm", "bogus"], ["migrate", "web"], ["vm", "list", "--bogus"]]) {
@@ -244,6 +254,23 @@ test("a detached migration is listed, shown and cancelled", async (context) => {
     (await run(["migrations", id], at.environment)).out,
     /^migration cancelled: web stays at alpha/,
   );
+});
+
+test("who has a VM in doubt is said in one clear word", async (context) => {
+  const at = await setting(context);
+  for (const [number, words, said] of [
+    [1, "--here", "web is running on this host"],
+    [2, "--there", "web is left to beta; its QEMU here has ended"],
+  ] as const) {
+    if (number === 1) await at.agent.client.startMachine(machineFile("web"));
+    const { out } = await run(["migrate", "web", "beta", "--detach"], at.environment);
+    const id = out.trim();
+    assert.equal((await run(["resolve", id], at.environment)).code, 2);
+    assert.equal((await run(["resolve", id, "--here", "--there"], at.environment)).code, 2);
+    assert.match((await run(["resolve", id, words], at.environment)).err, /GODWIT_NOT_IN_DOUBT/);
+    (await migration(at, number)).cancelAnswer = "too-late";
+    assert.equal((await run(["resolve", id, words], at.environment)).out, `${said}\n`);
+  }
 });
 
 test("doctor prints what the agent found, and looks at this host where none is named", async (context) => {

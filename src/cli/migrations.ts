@@ -1,6 +1,6 @@
-import type { Command } from "commander";
+import { type Command, Option } from "commander";
 import type { AgentClient } from "../agent/client.ts";
-import type { ErrorRecord } from "../base/errors.ts";
+import { type ErrorRecord, GodwitError } from "../base/errors.ts";
 import { type ConnectionOptions, withClient, withConnection } from "./connection.ts";
 import { exitCodeOfReport, exitCodes } from "./exit-codes.ts";
 import { followMigration } from "./follow.ts";
@@ -35,6 +35,27 @@ export function migrationsCommand(program: Command, terminal: Terminal, exit: (c
         else if (result === "cancelled") printLine(terminal, `migration ${id} is cancelled`);
         else printLine(terminal, `too late: the commit of ${id} was sent, the destination has the VM`);
         if (result === "too-late") exit(exitCodes.failed);
+      });
+    });
+  withConnection(program.command("resolve"))
+    .description("decide who has a VM in doubt, when its destination is lost for good")
+    .argument("<id>", "the migration, at the source")
+    .addOption(
+      new Option("--here", "the destination never ran it and never will: it goes on here").conflicts("there"),
+    )
+    .addOption(new Option("--there", "it is the destination's: end its QEMU here"))
+    .action(async (id: string, options: ConnectionOptions & { here?: boolean; there?: boolean }) => {
+      if (options.here !== true && options.there !== true) {
+        throw new GodwitError("GODWIT_USAGE", "say --here or --there: nobody else knows", {
+          advice: "make sure first that the destination's QEMU has ended; see docs/commit.md",
+        });
+      }
+      await withClient(options, terminal, async (client) => {
+        const { machine, peer } = await client.resolve(id, options.here === true ? "here" : "there");
+        const { state } = await client.machine(machine);
+        if (options.json === true) printJson(terminal, { id, machine, state });
+        else if (options.here === true) printLine(terminal, `${machine} is ${state} on this host`);
+        else printLine(terminal, `${machine} is left to ${peer}; its QEMU here has ended`);
       });
     });
 }

@@ -5,6 +5,7 @@ import type { RunningMachine } from "../qemu/running-machine.ts";
 import type { Credentials } from "../wire/index.ts";
 import { Journal, type JournalRecord } from "./journal.ts";
 import { askUntilKnown, inquiryOf, LACKS_PAGES } from "./source/commit.ts";
+import type { OperatorWord } from "./source/operator-word.ts";
 import { QemuSender } from "./source/qemu-sender.ts";
 
 const WAITS_FOR_PAGES = "it is the destination's, which still lacks pages that are here";
@@ -35,6 +36,8 @@ export interface RecoveryOptions {
   readonly machineIn: (machineFolder: string) => Promise<RunningMachine | null>;
   /** Puts right what reading the devices of a physical machine has left, before its guest goes on. */
   readonly undoOpaque?: ((machine: RunningMachine) => Promise<void>) | undefined;
+  /** What an operator says of a migration in doubt, now or later. */
+  readonly operatorOf: (migrationId: string) => OperatorWord;
   /** Ends the asking of peers that can't be reached. */
   readonly signal: AbortSignal;
 }
@@ -93,7 +96,8 @@ async function recoverSource(
     return { ...base, as: "in-doubt", reason: WAITS_FOR_PAGES };
   }
   if (state !== "committing") return takeBack("the agent ended before the commit");
-  const asked = askUntilKnown(inquiryOf(head, options), head.migrationId, options.signal);
+  const operator = options.operatorOf(head.migrationId);
+  const asked = askUntilKnown(inquiryOf(head, options), head.migrationId, options.signal, operator);
   const keep = (): Recovered => {
     note(folder, "serving", "found by a restarted agent");
     return { ...base, as: "in-doubt", reason: WAITS_FOR_PAGES };
@@ -105,7 +109,7 @@ async function recoverSource(
     outcome.kind === "running"
       ? lacksPages
         ? keep()
-        : letGo("the destination says that it runs there")
+        : letGo(`${operator.outcome === null ? "the destination" : "an operator"} says that it runs there`)
       : takeBack(`the destination never continued it: ${outcome.error.message}`),
   );
   later.catch(() => {});

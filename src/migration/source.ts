@@ -5,6 +5,7 @@ import type { MigrationReport } from "./report.ts";
 import { commit } from "./source/commit.ts";
 import { live } from "./source/live.ts";
 import { undoOpaque } from "./source/opaque.ts";
+import { notInDoubt, OperatorWord, type OwnerName } from "./source/operator-word.ts";
 import type { SourceOptions } from "./source/options.ts";
 import { preflight } from "./source/preflight.ts";
 import { pausedRemainder, remainder } from "./source/remainder.ts";
@@ -25,6 +26,7 @@ const RELEASE_TIMEOUT_MS = 5_000;
 export class SourceMigration {
   readonly #run: SourceRun;
   readonly #stop = new AbortController();
+  readonly #operator = new OperatorWord();
   #committing = false;
   #cancelled: string | null = null;
 
@@ -66,7 +68,7 @@ export class SourceMigration {
     }
     this.#committing = true;
     try {
-      const outcome = await commit(run, this.#stop.signal);
+      const outcome = await commit(run, this.#stop.signal, this.#operator);
       if (outcome.kind === "refused") {
         run.journal!.append("refused", outcome.error.message);
         return finishReport(run, "failed", await this.#rollBack(outcome.error), cpuSeconds());
@@ -126,6 +128,18 @@ export class SourceMigration {
   /** Stops asking a destination that can't be reached; the journal has the question for the next start. */
   stopAsking(): void {
     this.#stop.abort(new GodwitError("GODWIT_IN_DOUBT", "the agent ends before the destination answered"));
+  }
+
+  /**
+   * Takes an operator's word for that of a destination that doesn't answer.
+   * @throws GodwitError `GODWIT_NOT_IN_DOUBT` while the destination isn't being asked
+   */
+  decide(owner: OwnerName): void {
+    if (this.#run.phases.current !== "paused" || this.#run.journal?.state !== "committing") {
+      throw notInDoubt(`the migration is in the phase ${this.#run.phases.current}`);
+    }
+    this.#run.log.append({ type: "decision", what: `the guest is ${owner}`, reason: "an operator said so" });
+    this.#operator.give(owner);
   }
 
   /** What ended the migration: the first failure noticed, rather than what it made of later calls. */

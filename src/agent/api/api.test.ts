@@ -242,6 +242,20 @@ test("a cancelled migration leaves the VM where it was; a late one says so", asy
   );
 });
 
+test("a VM in doubt is settled by an operator's word, any other takes none", async (context) => {
+  const { client, migrations } = await startFakeAgent(context);
+  await client.startMachine(machineFile("web"));
+  const states = { here: "running", there: "departed" } as const;
+  for (const [at, owner] of (["here", "there"] as const).entries()) {
+    const { id } = await client.migrate({ machine: "web", destination });
+    await assert.rejects(client.resolve(id, owner), { code: "GODWIT_NOT_IN_DOUBT" });
+    migrations[at]!.cancelAnswer = "too-late";
+    await client.resolve(id, owner);
+    assert.equal((await client.machine("web")).state, states[owner]);
+    await assert.rejects(client.resolve(id, owner), { code: "GODWIT_NOT_IN_DOUBT" });
+  }
+});
+
 test("the OpenAPI document is whole: every route, every reference, no name twice", async (context) => {
   const { client } = await startFakeAgent(context);
   const document = (await client.openApi()) as {
@@ -268,6 +282,7 @@ test("the OpenAPI document is whole: every route, every reference, no name twice
     "/v1/migrations/{id}/cancel",
     "/v1/migrations/{id}/events",
     "/v1/migrations/{id}/report",
+    "/v1/migrations/{id}/resolve",
   ]);
   const references = [...JSON.stringify(document).matchAll(/"\$ref":"#\/components\/schemas\/([^"]+)"/g)];
   assert.ok(references.length > 10);

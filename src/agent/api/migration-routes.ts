@@ -3,6 +3,7 @@ import { reportSchema } from "../../migration/report.ts";
 import { migrationSettingsSchema } from "../../migration/settings.ts";
 import {
   cancelResultSchema,
+  decisionSchema,
   migrationIdPattern,
   migrationInfoSchema,
   migrationRequestSchema,
@@ -76,5 +77,18 @@ export function migrationRoutes(api: Api, { desk, defaultWirePort }: ApiContext)
       },
     },
     async ({ params }) => ({ result: await desk.cancel(params.id, "cancelled by request") }),
+  );
+  api.post(
+    "/v1/migrations/:id/resolve",
+    {
+      schema: {
+        operationId: "resolveMigration",
+        summary: "Decide who has a VM in doubt, for a destination that will not answer any more",
+        params: idParameter,
+        body: decisionSchema,
+        response: { 200: migrationInfoSchema, ...errorResponses },
+      },
+    },
+    ({ params, body }) => desk.resolve(params.id, body.owner),
   );
 }

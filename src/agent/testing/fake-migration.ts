@@ -3,6 +3,7 @@ import writeFileAtomic from "write-file-atomic";
 import { EventLog } from "../../migration/event-log.ts";
 import type { MigrationEvent } from "../../migration/events.ts";
 import type { MigrationReport } from "../../migration/report.ts";
+import { notInDoubt, type OwnerName } from "../../migration/source/operator-word.ts";
 import { REPORT_FILE } from "../../migration/source/report.ts";
 import type { OutgoingFactory, OutgoingMigration } from "../ports.ts";
 import type { FakeQemu } from "./fake-qemu.ts";
@@ -33,6 +34,11 @@ export class FakeMigration implements OutgoingMigration {
   async cancel(): Promise<"cancelled" | "too-late"> {
     if (this.cancelAnswer === "cancelled") this.finish("cancelled");
     return this.cancelAnswer;
+  }
+
+  decide(owner: OwnerName): void {
+    if (this.cancelAnswer === "cancelled") throw notInDoubt("the migration goes on");
+    this.finish(owner === "there" ? "completed" : "failed");
   }
 
   stopAsking(): void {

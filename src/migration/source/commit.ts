@@ -1,14 +1,11 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { asGodwitError, GodwitError } from "../../base/errors.ts";
 import type { JournalHead } from "../journal.ts";
+import type { CommitOutcome } from "./commit-outcome.ts";
 import { type ConnectOptions, connectDestination } from "./connect.ts";
+import type { OperatorWord } from "./operator-word.ts";
 import type { SourceOptions } from "./options.ts";
 import type { SourceRun } from "./run.ts";
-
-/** How the commit came out. `refused`: the destination gave the guest up for good, the source may continue it. */
-export type CommitOutcome =
-  | { readonly kind: "running"; readonly resumedAtEpochMs: number | null; readonly cpuSeconds: number }
-  | { readonly kind: "refused"; readonly error: GodwitError };
 
 /**
  * Noted with `committing`: the destination runs the guest without all of its pages, so that the QEMU here must not
@@ -25,9 +22,13 @@ const INQUIRY_TIMEOUT_MS = 10_000;
 /**
  * The commit. From the journal's `committing` on, the guest is continued here only on the destination's own word
  * that it never will be there. A link cut in between leaves it in doubt: the destination is asked until it answers,
- * or until `stop` ends the asking and leaves the question to the next start of the agent.
+ * until an operator decides, or until `stop` ends the asking and leaves the question to the next start of the agent.
  */
-export async function commit(run: SourceRun, stop: AbortSignal): Promise<CommitOutcome> {
+export async function commit(
+  run: SourceRun,
+  stop: AbortSignal,
+  operator: OperatorWord,
+): Promise<CommitOutcome> {
   const { options, link } = run;
   const { migrationId } = options;
   run.journal!.append("committing", run.postcopy === null ? undefined : LACKS_PAGES);
@@ -41,28 +42,31 @@ export async function commit(run: SourceRun, stop: AbortSignal): Promise<CommitO
   } catch (thrown) {
     const error = asGodwitError(thrown, "GODWIT_LINK_LOST");
     run.phases.enter("paused", `in doubt whether the destination continued the guest: ${error.message}`);
-    return askUntilKnown(options, migrationId, stop);
+    return askUntilKnown(options, migrationId, stop, operator);
   }
 }
 
 /**
- * Asks the destination's journal until it answers.
+ * Asks the destination's journal until it answers, or the operator speaks for it.
  * @throws the reason of `stop`
  */
 export async function askUntilKnown(
   options: ConnectOptions,
   migrationId: string,
   stop: AbortSignal,
+  operator: OperatorWord,
 ): Promise<CommitOutcome> {
+  const enough = AbortSignal.any([stop, operator.signal]);
   for (;;) {
     stop.throwIfAborted();
+    if (operator.outcome !== null) return operator.outcome;
     try {
-      const outcome = await inquire(options, migrationId, stop);
+      const outcome = await inquire(options, migrationId, enough);
       if (outcome !== null) return outcome;
     } catch {
       stop.throwIfAborted();
     }
-    await sleep(INQUIRY_INTERVAL_MS, undefined, { signal: stop }).catch(() => {});
+    await sleep(INQUIRY_INTERVAL_MS, undefined, { signal: enough }).catch(() => {});
   }
 }
 
