@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { GuestControl, type LoadSettings } from "../../src/lab/guest-control.ts";
-import { guestImage } from "../../src/lab/toolchain.ts";
+import { GUEST_KERNEL_PARAMETERS, guestImage } from "../../src/lab/toolchain.ts";
 import type { Machine } from "../../src/qemu/machine.ts";
 import { parseMachineFile } from "../../src/qemu/machine-file.ts";
 import type { RunningMachine } from "../../src/qemu/running-machine.ts";
@@ -21,7 +21,7 @@ export function guestMachine(more = "", name = "web", memory = MEMORY): Machine 
 memory: ${memory}
 kernel: ${kernel}
 initrd: ${initrd}
-append: "console=ttyS0 quiet"
+append: "${GUEST_KERNEL_PARAMETERS}"
 channels: [{name: ${CONTROL_CHANNEL}}]
 ${more}`);
 }

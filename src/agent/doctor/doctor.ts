@@ -11,10 +11,12 @@ import { memoryAccessCheck, userfaultCheck } from "./memory-access.ts";
 import { nodeCheck } from "./node.ts";
 import { portsCheck } from "./ports.ts";
 import { qemuCheck } from "./qemu.ts";
+import { zstdCheck } from "./zstd.ts";
 
 /** Every check, in the order in which it is told. Adding one is adding a file and a line here. */
 export const checks: readonly Check[] = [
   nodeCheck,
+  zstdCheck,
   qemuCheck,
   kvmCheck,
   memoryAccessCheck,
