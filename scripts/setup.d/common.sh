@@ -52,7 +52,7 @@ guest_sources() { find "$root/guest" -type f ! -name '*.md' ! -name '*.test.ts' 
 setup_digest() {
   local guest
   mapfile -t guest < <(guest_sources)
-  digest_of "$root/package-lock.json" "$root/scripts/setup" "$here"/*.sh "${guest[@]}" /etc/os-release -- "$root"
+  digest_of "$root/package-lock.json" "$root/scripts/setup" "$here"/* "${guest[@]}" /etc/os-release -- "$root"
 }
 
 setup_is_current() {

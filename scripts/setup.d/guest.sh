@@ -15,10 +15,10 @@ guest_all() {
   guest_image
 }
 
-# Kernel and busybox packages, unpacked.
+# Packages, unpacked: kernel, busybox, and what unpacks the other guest's kernel.
 guest_fetch() {
   guest_unpack_kernel "$guest_packages" linux-image-cloud-amd64 \
-    "guest: fetching and unpacking kernel and busybox (about 30 MB)" busybox-static
+    "guest: fetching and unpacking kernel, busybox and xz (about 30 MB)" busybox-static xz-utils
 }
 
 guest_busybox() {
@@ -82,6 +82,12 @@ guest_begin_image() {
   : >"$tree/modules/order"
 }
 
+# guest_put_kernel IMAGE FILE: unpacks a kernel's image, since an emulated guest is slow to do it; leaves it as it is where
+# it is packed in a way that isn't known.
+guest_put_kernel() {
+  "$root/node_modules/.bin/node" "$here/unpack-kernel.ts" "$1" "$2" "$guest_packages/usr/bin/xz" 2>/dev/null || cp "$1" "$2"
+}
+
 # guest_end_image TARGET PACKAGES DIGEST: packs the tree, puts the kernel beside it and both in place.
 guest_end_image() {
   local target=$1 packages=$2 digest=$3
@@ -89,7 +95,7 @@ guest_end_image() {
   strip --strip-debug "$tree"/modules/*.ko
   # Uncompressed: unpacking costs an emulated guest more than reading.
   (cd "$tree" && find . | LC_ALL=C sort | "$busybox" cpio -o -H newc 2>/dev/null) >"$target.new/initrd.img"
-  cp "$packages/boot/vmlinuz-$release" "$target.new/vmlinuz"
+  guest_put_kernel "$packages/boot/vmlinuz-$release" "$target.new/kernel"
   rm -rf "$tree"
   echo "$digest" >"$target.new/.stamp"
   put_in_place "$target.new" "$target"
@@ -100,7 +106,7 @@ guest_driver_stamp() { cat "$guest_driver/.stamp" 2>/dev/null || echo none; }
 guest_image() {
   local digest sources release busybox tree module module_folder
   mapfile -t sources < <(guest_sources)
-  digest=$(digest_of "${sources[@]}" "$guest_packages/release" "$here/guest.sh" -- "$(guest_driver_stamp)")
+  digest=$(digest_of "${sources[@]}" "$guest_packages/release" "$here/guest.sh" "$here/unpack-kernel.ts" -- "$(guest_driver_stamp)")
   step_is_current "$guest/.stamp" "$digest" && return
   if ! command -v gcc >/dev/null || [ ! -e /usr/lib/x86_64-linux-gnu/libc.a ]; then
     say "guest: no image without a C compiler"

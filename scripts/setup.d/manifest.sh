@@ -15,7 +15,7 @@ manifest_qemu() {
 manifest_guest() {
   if [ -e "$guest/.stamp" ]; then
     printf '{ "kernel": "%s", "initrd": "%s", "load": "%s", "kernelRelease": "%s" }' \
-      "$guest/vmlinuz" "$guest/initrd.img" "$guest/load" "$(cat "$guest_packages/release")"
+      "$guest/kernel" "$guest/initrd.img" "$guest/load" "$(cat "$guest_packages/release")"
   else
     printf null
   fi
@@ -24,7 +24,7 @@ manifest_guest() {
 manifest_metal_guest() {
   if [ -e "$metal_guest/.stamp" ]; then
     printf '{ "kernel": "%s", "initrd": "%s", "load": "%s", "kernelRelease": "%s" }' \
-      "$metal_guest/vmlinuz" "$metal_guest/initrd.img" "$guest/load" "$(cat "$metal_guest_packages/release")"
+      "$metal_guest/kernel" "$metal_guest/initrd.img" "$guest/load" "$(cat "$metal_guest_packages/release")"
   else
     printf null
   fi

@@ -20,7 +20,8 @@ metal_guest_fetch() {
 metal_guest_image() {
   local digest sources release busybox tree module module_folder
   mapfile -t sources < <(guest_sources)
-  digest=$(digest_of "${sources[@]}" "$metal_guest_packages/release" "$here/metal-guest.sh" "$here/guest.sh")
+  digest=$(digest_of "${sources[@]}" "$metal_guest_packages/release" "$here/metal-guest.sh" "$here/guest.sh" \
+    "$here/unpack-kernel.ts")
   step_is_current "$metal_guest/.stamp" "$digest" && return
   if [ ! -e "$guest/load" ]; then
     say "metal guest: no image without the other guest's load generator"
