@@ -1,9 +1,12 @@
 import assert from "node:assert/strict";
+import { createHash } from "node:crypto";
 import { test } from "node:test";
 import { qemuVersions } from "../src/lab/toolchain.ts";
 import type { MigrationEvent } from "../src/migration/events.ts";
 import type { MigrationReport } from "../src/migration/report.ts";
 import type { MigrationSettingsInput } from "../src/migration/settings.ts";
+import { GuestMemory } from "../src/qemu/guest-memory.ts";
+import { surveyMemory } from "../src/qemu/memory-layout.ts";
 import type { RunningMachine } from "../src/qemu/running-machine.ts";
 import { assertWhole, BUSY, guestMachine, loadGuest } from "./support/guest.ts";
 import { type Host, Pair } from "./support/pair.ts";
@@ -25,6 +28,21 @@ async function move(
   const { machine: arrived } = await result;
   assert.ok(arrived !== null);
   return { arrived, report, events };
+}
+
+/** A digest of each MiB of a stopped machine's RAM. */
+async function imageOf(machine: RunningMachine): Promise<string[]> {
+  const { sources } = await surveyMemory(machine);
+  const main = sources.find(({ block }) => block === "pc.ram")!;
+  const memory = new GuestMemory([main]);
+  const content = Buffer.alloc(2 ** 20);
+  const image: string[] = [];
+  for (let page = 0; page < main.usedBytes / 4096; page += 256) {
+    const bytes = memory.read(0, page, Math.min(256, main.usedBytes / 4096 - page), content, 0);
+    image.push(createHash("sha1").update(content.subarray(0, bytes)).digest("hex"));
+  }
+  memory.close();
+  return image;
 }
 
 for (const version of qemuVersions()) {
@@ -56,13 +74,15 @@ for (const version of qemuVersions()) {
     }
   });
 
-  test(`QEMU ${version}: a paused guest arrives paused and goes on when continued`, async () => {
+  test(`QEMU ${version}: a paused guest arrives paused, byte for byte, and goes on when continued`, async () => {
     await using pair = await Pair.open(version);
     const machine = await pair.start(pair.a, guestMachine());
     await loadGuest(machine, BUSY);
     await machine.qmp.execute("stop");
+    const before = await imageOf(machine);
     const { arrived } = await move(pair, machine, pair.a, pair.b);
     assert.equal((await arrived.qmp.execute("query-status")).running, false);
+    assert.deepEqual(await imageOf(arrived), before);
     await arrived.qmp.execute("cont");
     await assertWhole(arrived);
   });

@@ -47,8 +47,8 @@ for (const version of VERSIONS) {
   for (const backend of ["private", "file", "memfd"] as const) {
     test(`QEMU ${version}: ${backend} memory reads as pmemsave saves it`, async () => {
       await using workshop = new Workshop(version);
-      const { kernel } = guestImage();
-      const loader = `loader,file=${kernel},force-raw=on,addr=${LOADED_AT_PAGE * PAGE}`;
+      const { initrd } = guestImage();
+      const loader = `loader,file=${initrd},force-raw=on,addr=${LOADED_AT_PAGE * PAGE}`;
       const machine = await workshop.start(
         smallMachine(`extraArguments: ["-device", "${loader}"]\nmemoryBackend: {kind: ${backend}}`),
         { paused: true },
@@ -71,7 +71,7 @@ for (const version of VERSIONS) {
       const [holeStart, holeEnd] = LEGACY_HOLE;
       assert.ok(content.subarray(0, holeStart * PAGE).equals(expected.subarray(0, holeStart * PAGE)));
       assert.ok(content.subarray(holeEnd * PAGE).equals(expected.subarray(holeEnd * PAGE)));
-      const loaded = readFileSync(kernel);
+      const loaded = readFileSync(initrd);
       assert.ok(
         content
           .subarray(LOADED_AT_PAGE * PAGE)
