@@ -17,6 +17,7 @@ import { test } from "node:test";
 import { qemuBuild } from "../src/lab/toolchain.ts";
 import { adoptMachine, inspectStateFolder } from "../src/qemu/adopt.ts";
 import { migrationSupport, setCapabilities } from "../src/qemu/capabilities.ts";
+import { killMachine } from "../src/qemu/kill.ts";
 import { memoryFile } from "../src/qemu/state-paths.ts";
 import { binaryVersion, formatVersion } from "../src/qemu/version.ts";
 import { smallMachine, VERSIONS, Workshop } from "./qemu-machines.ts";
@@ -189,6 +190,21 @@ test("a QEMU that hangs is unreachable, not gone, and quit ends it by force", as
   process.kill(machine.pid, "SIGSTOP");
   await adopted.quit({ timeoutMs: 50 });
   assert.equal(machine.runs, false);
+});
+
+test("a QEMU that can't be spoken to can be killed all the same, and leaves nothing but its logs", async () => {
+  await using workshop = new Workshop(newest);
+  const machine = await workshop.start(smallMachine("memoryBackend: {kind: file}"));
+  const memory = memoryFile(machine.folder, machine.machine)!;
+  process.kill(machine.pid, "SIGSTOP");
+  machine.release();
+  assert.ok(existsSync(memory));
+  await killMachine(machine.folder);
+  assert.equal(machine.runs, false);
+  assert.equal(existsSync(memory), false);
+  assert.equal(inspectStateFolder(machine.folder).state, "gone");
+  await killMachine(machine.folder);
+  await killMachine(workshop.state("none"));
 });
 
 test("what cannot start says why before QEMU is asked", async () => {

@@ -1,7 +1,7 @@
 import { existsSync, mkdtempSync, readdirSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { adoptMachine } from "../qemu/index.ts";
+import { killMachine } from "../qemu/index.ts";
 
 const PREFIX = "godwit-lab-";
 
@@ -35,8 +35,7 @@ export async function endMachinesIn(folder: string): Promise<void> {
   if (!existsSync(folder)) return;
   for (const entry of readdirSync(folder, { recursive: true, withFileTypes: true })) {
     if (entry.name !== "process.json") continue;
-    const machine = await adoptMachine(entry.parentPath).catch(() => null);
-    await machine?.kill();
+    await killMachine(entry.parentPath);
   }
 }
 

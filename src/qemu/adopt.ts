@@ -1,4 +1,3 @@
-import { realpathSync } from "node:fs";
 import { GodwitError } from "../base/errors.ts";
 import type { WaitOptions } from "../base/waiting.ts";
 import { removeRemainsOf } from "./clean-up.ts";
@@ -8,7 +7,7 @@ import { readMachineRecord, recordedProcess } from "./machine-record.ts";
 import { type ProcessIdentity, processRuns } from "./process-table.ts";
 import { QmpClient } from "./qmp-client.ts";
 import type { RunningMachine } from "./running-machine.ts";
-import { statePaths } from "./state-paths.ts";
+import { realFolder, statePaths } from "./state-paths.ts";
 
 /** What a state folder says about its machine. */
 export type StateFolder =
@@ -72,13 +71,5 @@ export async function adoptMachine(
       advice: "end whatever else holds its monitor, or end the process",
       cause: error,
     });
-  }
-}
-
-function realFolder(folder: string): string {
-  try {
-    return realpathSync(folder);
-  } catch {
-    return folder;
   }
 }

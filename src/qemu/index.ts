@@ -3,6 +3,7 @@ export { adoptMachine, inspectStateFolder, type StateFolder } from "./adopt.ts";
 export { type MigrationSupport, migrationSupport, setCapabilities } from "./capabilities.ts";
 export { type CommandLineOptions, commandLine } from "./command-line.ts";
 export { GuestMemory } from "./guest-memory.ts";
+export { killMachine } from "./kill.ts";
 export { type Disk, type Machine, type Nic, type NicBackend, parseMachine } from "./machine.ts";
 export {
   MachineFileError,

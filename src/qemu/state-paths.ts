@@ -1,4 +1,5 @@
 import { createHash } from "node:crypto";
+import { realpathSync } from "node:fs";
 import { join } from "node:path";
 import { GodwitError } from "../base/errors.ts";
 import type { Machine } from "./machine.ts";
@@ -23,6 +24,15 @@ export interface StatePaths {
   readonly serialLog: string;
   /** What QEMU says on its standard output and error. */
   readonly log: string;
+}
+
+/** A state folder's own path, whichever way led to it; one that isn't there is taken as it is. */
+export function realFolder(folder: string): string {
+  try {
+    return realpathSync(folder);
+  } catch {
+    return folder;
+  }
 }
 
 /** The paths inside a state folder. */
