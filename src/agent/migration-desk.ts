@@ -45,7 +45,7 @@ interface Cancellable {
 /** A migration of an earlier agent whose destination is being asked. */
 interface Doubt {
   readonly operator: OperatorWord;
-  readonly concluded: PromiseWithResolvers<void>;
+  readonly ended: PromiseWithResolvers<void>;
 }
 
 /** Anything that tells a migration's events. */
@@ -233,23 +233,25 @@ export class MigrationDesk<Native> {
   conclude(id: string, outcome: Outcome): void {
     const entry = this.#entries.get(id);
     if (entry !== undefined) this.#writeCard(entry, { ...entry.card, outcome });
-    if (outcome === "in-doubt") return;
-    this.#doubts.get(id)?.concluded.resolve();
-    this.#doubts.delete(id);
   }
 
   /** Where the recovery of a migration of an earlier agent hears what an operator decides. */
   operatorOf(id: string): OperatorWord {
-    const doubt = { operator: new OperatorWord(), concluded: Promise.withResolvers<void>() };
-    doubt.concluded.promise.catch(() => {});
+    const doubt = { operator: new OperatorWord(), ended: Promise.withResolvers<void>() };
+    doubt.ended.promise.catch(() => {});
     this.#doubts.set(id, doubt);
     return doubt.operator;
   }
 
-  /** Notes that a doubt could not be ended by this agent; the journal has it for the next one. */
-  stayInDoubt(id: string, why: unknown): void {
-    this.#doubts.get(id)?.concluded.reject(why);
+  /**
+   * Nobody is asked any more about a migration of an earlier agent, and its VM is settled.
+   * @param failure why it could not be settled; the journal has it for the next agent
+   */
+  endDoubt(id: string, failure?: unknown): void {
+    const ended = this.#doubts.get(id)?.ended;
     this.#doubts.delete(id);
+    if (failure === undefined) ended?.resolve();
+    else ended?.reject(failure);
   }
 
   /**
@@ -265,7 +267,7 @@ export class MigrationDesk<Native> {
       await entry.done;
     } else if (doubt !== undefined) {
       doubt.operator.give(owner);
-      await doubt.concluded.promise;
+      await doubt.ended.promise;
     } else {
       await this.#giveUpPages(entry, owner);
     }

@@ -120,6 +120,18 @@ test("an operator ends a doubt that an earlier agent left, and hears when that f
   }
 });
 
+test("an operator who leaves a VM to a destination that lacks pages hears that they are kept", async (context) => {
+  const after = await afterDeathOfSource(context, "committing");
+  const operator = after.desk.operatorOf(after.id);
+  const later = new Promise<Recovered>((resolve) => {
+    operator.signal.onabort = () => resolve(found(after.id, "in-doubt"));
+  });
+  await settleRecovered([found(after.id, "in-doubt", later)], after);
+  assert.equal((await after.desk.resolve(after.id, "there")).outcome, "in-doubt");
+  assert.equal(after.registry.stateOf("web"), "in-doubt");
+  assert.equal(after.qemu.exit, null);
+});
+
 test("pages kept for a destination that will not ask for them can be given up, not gone back to", async (context) => {
   const after = await afterDeathOfSource(context, "committing");
   const journal = Journal.reopen(after.desk.folderOf(after.id));

@@ -32,13 +32,15 @@ async function settleOne<Native>(one: Recovered, surroundings: Surroundings<Nati
     await registry.settle(vm, settlementOf(one));
   }
   desk.conclude(migrationId, outcomeOf(one));
-  later?.then(
-    (then) => settleOne(then, surroundings),
-    (error) => {
-      log.info({ migration: migrationId, vm, err: error }, "a migration stays in doubt");
-      desk.stayInDoubt(migrationId, error);
-    },
-  );
+  later
+    ?.then((then) => settleOne(then, surroundings))
+    .then(
+      () => desk.endDoubt(migrationId),
+      (error) => {
+        log.info({ migration: migrationId, vm, err: error }, "a migration stays in doubt");
+        desk.endDoubt(migrationId, error);
+      },
+    );
 }
 
 function settlementOf<Native>({ as, role, peer, reason }: Recovered): Settlement<Native> {
