@@ -55,7 +55,10 @@ export function migrationsCommand(program: Command, terminal: Terminal, exit: (c
         const { state } = await client.machine(machine);
         if (options.json === true) printJson(terminal, { id, machine, state });
         else if (options.here === true) printLine(terminal, `${machine} is ${state} on this host`);
-        else printLine(terminal, `${machine} is left to ${peer}; its QEMU here has ended`);
+        else if (state === "departed")
+          printLine(terminal, `${machine} is left to ${peer}; its QEMU here has ended`);
+        else
+          printLine(terminal, `${machine} is left to ${peer}; its QEMU here keeps the pages that it lacks`);
       });
     });
 }
