@@ -204,12 +204,19 @@ for (const [name, behaviour, code] of [
 }
 
 test("a slow list that no page waits for is waited for, until the stop would wait for it", async () => {
-  await using scene = await Scene.open(afterHello(() => null));
+  let isAsked = false;
+  const behaviour = afterHello(() => {
+    isAsked = true;
+    return null;
+  });
+  await using scene = await Scene.open(behaviour);
   await scene.until(1);
   scene.list(0, 100);
-  for (const nowMs of [0, 20_000, 29_000]) scene.tick({ nowMs, firstPassDone: true });
-  await new Promise((resolve) => setTimeout(resolve, 20));
-  for (const nowMs of [0, 29_500]) scene.tick({ nowMs, firstPassDone: true });
+  while (!isAsked) {
+    scene.tick({ nowMs: 0, firstPassDone: true });
+    await new Promise((resolve) => setTimeout(resolve, 2));
+  }
+  for (const nowMs of [20_000, 29_500]) scene.tick({ nowMs, firstPassDone: true });
   assert.deepEqual(scene.happened, []);
   scene.tick({ nowMs: 30_000, firstPassDone: true, holding: true });
   assert.deepEqual(scene.happened, ["defer nothing", "settled", "GODWIT_HELPER_SILENT"]);
