@@ -1,7 +1,8 @@
 import { z } from "zod";
-import { GodwitError } from "../base/errors.ts";
 import { freePagesNames } from "../qemu/machine-parts.ts";
+import { resumeSetSources } from "./resume-set-sources.ts";
 
+export { type ResumeSetSource, resumeSetFrom, resumeSetSources } from "./resume-set-sources.ts";
 export { freePagesNames };
 
 /** The strategies that can be asked for by name; adding one is adding a file under `strategies/`. */
@@ -15,16 +16,6 @@ export const contentSourceNames = ["auto", "memory", "stream"] as const;
 
 /** Whether the guest is asked for its working set: `auto` where there is somebody to ask. */
 export const workingSetNames = ["auto", "off"] as const;
-
-/**
- * What may lead a guest that resumes before all of its pages are there: what it asked for first after earlier moves;
- * its kernel's own pages and page tables; pages that it wrote to just before it stopped; its programs' working set; and
- * what lies around all of these.
- */
-export const resumeSetSources = ["learned", "kernel", "written", "working-set", "neighbourhood"] as const;
-
-/** One of them. */
-export type ResumeSetSource = (typeof resumeSetSources)[number];
 
 /** What an experiment may leave out of the rebuilding of devices, to see that it was needed. */
 export const rebuildPartNames = ["pit", "pic", "ioapic", "uart", "rtc", "nic", "pointers"] as const;
@@ -62,20 +53,3 @@ export type MigrationSettingsInput = z.input<typeof migrationSettingsSchema>;
 
 /** Settings with every default filled in. */
 export type MigrationSettings = z.output<typeof migrationSettingsSchema>;
-
-/**
- * Reads `auto`, `none`, or names of sources with commas between them. Undefined is `auto`.
- * @throws GodwitError `GODWIT_USAGE` for anything else
- */
-export function resumeSetFrom(text: string): ResumeSetSource[] | undefined {
-  if (text === "auto") return undefined;
-  if (text === "none") return [];
-  return text.split(",").map((name) => {
-    const known = resumeSetSources.find((source) => source === name);
-    if (known !== undefined) return known;
-    throw new GodwitError("GODWIT_USAGE", `"${name}" is no source of the resume set`, {
-      side: "local",
-      advice: `write auto, none, or names with commas between them: ${resumeSetSources.join(", ")}`,
-    });
-  });
-}

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { PageBitmap, runsOf } from "../../pages/index.ts";
 import { Ledger } from "../ledger.ts";
-import { type ResumeSetSource, resumeSetSources } from "../settings.ts";
+import { type ResumeSetSource, resumeSetSources } from "../resume-set-sources.ts";
 import { discardsOf, payingSources, resumeSetOf } from "./resume-set.ts";
 
 const PAGES = 20_000;

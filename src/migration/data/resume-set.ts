@@ -1,7 +1,7 @@
 import { PageBitmap } from "../../pages/index.ts";
 import { staleHostPages } from "../host-pages.ts";
 import type { Ledger } from "../ledger.ts";
-import { type ResumeSetSource, resumeSetSources } from "../settings.ts";
+import { type ResumeSetSource, resumeSetSources } from "../resume-set-sources.ts";
 import type { KernelPagesBlock } from "./kernel-pages.ts";
 import type { WorkingSetBlock } from "./working-set.ts";
 
