@@ -82,6 +82,7 @@ class SourceProcess {
   #stopPermitted = false;
   #starving = false;
   #owesKernelsZeros = false;
+  #resumed = false;
   readonly #readable = (block: number) =>
     this.#start.memory.some((source) => source.block === this.#blocks[block]!.name);
   readonly #hints: GuestHints | null;
@@ -131,7 +132,10 @@ class SourceProcess {
       this.#wantedSet = command;
       this.#pump();
     } else if (command.type === "push") this.#startPush();
-    else if (command.type === "set-bandwidth") this.#pacer.setRate(command.bytesPerSecond);
+    else if (command.type === "resumed") {
+      this.#resumed = true;
+      this.#endFaults();
+    } else if (command.type === "set-bandwidth") this.#pacer.setRate(command.bytesPerSecond);
   }
 
   #startHints(hints: HintsInput): GuestHints {
@@ -309,7 +313,7 @@ class SourceProcess {
   #setComplete(): void {
     this.#tellCounters();
     if (this.#set === 1) {
-      this.#tellFault({ type: "end-of-set", set: 1 });
+      this.#endFaults();
       return;
     }
     const totals = this.#senders.map((sender) => sender.totals!);
@@ -327,6 +331,12 @@ class SourceProcess {
     this.#set = 1;
     this.#closing = false;
     this.#dealing = "nothing";
+  }
+
+  /** Once all else has left and nobody waits for a zero page in order to run. */
+  #endFaults(): void {
+    if (!this.#resumed || this.#set === 0 || this.#senders.some(({ totals }) => totals === null)) return;
+    this.#tellFault({ type: "end-of-set", set: 1 });
   }
 
   #remainderComplete(bubblePages: number, learned: readonly number[]): void {
@@ -368,7 +378,7 @@ class SourceProcess {
     if (this.#feedEnded && this.#nothingCollected() && this.#nothingToDeal(scheduler)) {
       this.#closing = true;
       // Requests come as soon as the destination has the package, which follows this set.
-      if (this.#set === 0) {
+      if (!this.#resumed || this.#set === 0) {
         this.#tellFault({ type: "serve", ledger: this.#ledger!.share(), blocks: this.#blocks });
       }
       const end: SenderTask = { type: "end-of-set", set: this.#set };

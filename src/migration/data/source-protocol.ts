@@ -61,6 +61,11 @@ export type SourceCommand =
     }
   /** The destination takes pages in any order now: what is owed goes unasked, around faults first. */
   | { readonly type: "push" }
+  /**
+   * The guest runs at the destination. Until then requests are answered even when nothing is owed any more: what
+   * continues the guest touches its memory, pages that were always zero too, and is not done before it has them.
+   */
+  | { readonly type: "resumed" }
   | { readonly type: "set-bandwidth"; readonly bytesPerSecond: number | null };
 
 /** What the data process tells the source agent. */

@@ -17,6 +17,7 @@ export async function remainder(run: SourceRun): Promise<void> {
   const { signal, link, carrier, options } = run;
   const { migrationId } = options;
   run.phases.enter("remainder");
+  carrier.send({ type: "resumed" });
   const meter = new ProgressMeter(run);
   const timer = setInterval(() => {
     if (run.counters === null) return;
