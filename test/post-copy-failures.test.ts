@@ -3,7 +3,7 @@ import { test } from "node:test";
 import { LinkSimulator } from "../src/lab/link-simulator.ts";
 import { qemuVersions } from "../src/lab/toolchain.ts";
 import type { MigrationSettingsInput } from "../src/migration/settings.ts";
-import { at, busyPair } from "./support/busy-pair.ts";
+import { assertBearsKilledDestination, assertUnharmed, at, busyPair } from "./support/busy-pair.ts";
 import { assertWhole } from "./support/guest.ts";
 
 /** The far end of the simulated link: an address of the loopback device that nobody else uses. */
@@ -20,23 +20,9 @@ for (const version of qemuVersions()) {
   test(`QEMU ${version}: a post-copy that fails before its commit leaves the guest at the source, and a retry works`, async (t) => {
     const { pair, machine } = await busyPair(version);
     await using _ = pair;
-    const assertUnharmed = async () => {
-      const { running } = await machine.qmp.execute("query-status");
-      assert.equal(running, true, "the guest runs at the source");
-      await assertWhole(machine);
-      assert.equal(pair.runningMachines(), 1, "one QEMU is left, the source's");
-    };
 
     await t.test("the destination's QEMU is killed in the switchover of a hybrid", async () => {
-      const migration = pair.migration(machine, pair.a, pair.b, { strategy: "hybrid" });
-      at(migration, "switchover", () => pair.lastStarted().kill());
-      const result = pair.b.nextResult();
-      const report = await migration.run();
-      assert.equal(report.outcome, "failed");
-      assert.equal(report.error?.side, "destination", JSON.stringify(report.error));
-      assert.equal(report.error?.vmState, "running at the source");
-      assert.equal((await result).outcome, "abandoned");
-      await assertUnharmed();
+      await assertBearsKilledDestination(pair, machine, "switchover", { strategy: "hybrid" });
     });
 
     if (version !== newest) {
@@ -63,7 +49,7 @@ for (const version of qemuVersions()) {
         assert.equal(await answer, "cancelled");
         assert.equal(report.outcome, "cancelled", JSON.stringify(report.error));
         await result;
-        await assertUnharmed();
+        await assertUnharmed(pair, machine);
       },
     );
 
