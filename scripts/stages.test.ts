@@ -4,6 +4,12 @@ import { type RunOptions, runStages, type Stage } from "./stages.ts";
 
 const pass = [process.execPath, "-e", "process.exit(0)"];
 const fail = [process.execPath, "-e", "process.exit(3)"];
+const leave = [
+  process.execPath,
+  "-e",
+  `require("node:child_process").spawn(process.execPath, ["-e", "setTimeout(() => {}, 60_000)", "stray"],
+    { detached: true, stdio: "ignore" }).unref()`,
+];
 const hang = [process.execPath, "-e", "setInterval(() => {}, 1000)"];
 
 async function outcomes(stages: readonly Stage[], more: Partial<RunOptions> = {}): Promise<string[]> {
@@ -52,4 +58,11 @@ test("an ended run ends what runs and begins nothing more", async () => {
   ];
   const running = outcomes(stages, { signal: end.signal, say: () => setImmediate(() => end.abort()) });
   assert.deepEqual(await running, ["failed", "not run"]);
+});
+
+test("a process that outlives its stage fails it and is named", async () => {
+  const lines: string[] = [];
+  const options = { graceMs: 0, say: (line: string) => lines.push(line) };
+  assert.deepEqual(await outcomes([{ name: "first", commands: [leave] }], options), ["failed"]);
+  assert.match(lines.join("\n"), /^left behind and ended: process \d+, .* stray$/m);
 });

@@ -1,4 +1,6 @@
 import { type ChildProcess, spawn } from "node:child_process";
+import { randomUUID } from "node:crypto";
+import { endAll, leftBehind, RUN_MARK } from "./left-behind.ts";
 
 /** One check: commands that run one after the other until one fails. */
 export interface Stage {
@@ -21,6 +23,8 @@ export interface RunOptions {
   readonly keepGoing?: boolean;
   /** Ends the run: what runs is asked to end, what hasn't begun doesn't. */
   readonly signal?: AbortSignal;
+  /** What outlives its stage has so long to end by itself; as `leftBehind` has it where nothing is said. */
+  readonly graceMs?: number;
   /** Takes the lines about the run; the stages' own output goes straight to ours. */
   readonly say: (line: string) => void;
 }
@@ -28,9 +32,14 @@ export interface RunOptions {
 /** A stage that was asked to end may take this long to clean up: tests end their QEMUs. */
 const END_TIMEOUT_MS = 20_000;
 
-/** Runs stages in order, each timed, and tells of all at the end. */
+/**
+ * Runs stages in order, each timed, and tells of all at the end. A stage whose processes outlive it has failed; they are
+ * named and ended, also those of a run that was ended amid its tests.
+ */
 export async function runStages(stages: readonly Stage[], options: RunOptions): Promise<StageResult[]> {
   const results: StageResult[] = [];
+  const mark = randomUUID();
+  const marked = { ...options, environment: { ...options.environment, [RUN_MARK]: mark } };
   let stop = false;
   for (const { name, commands } of stages) {
     if (stop || options.signal?.aborted === true) {
@@ -40,7 +49,8 @@ export async function runStages(stages: readonly Stage[], options: RunOptions): 
     options.say(`── ${name}`);
     const startedMs = performance.now();
     let passed = true;
-    for (const command of commands) passed &&= await runCommand(command, options);
+    for (const command of commands) passed &&= await runCommand(command, marked);
+    passed = (await endLeftBehind(mark, options)) && passed;
     const seconds = (performance.now() - startedMs) / 1000;
     results.push({ name, outcome: passed ? "passed" : "failed", seconds });
     stop = !passed && options.keepGoing !== true;
@@ -50,6 +60,14 @@ export async function runStages(stages: readonly Stage[], options: RunOptions): 
     options.say(`${outcome.padEnd(8)} ${name.padEnd(8)} ${time}`.trimEnd());
   }
   return results;
+}
+
+/** True where there was nothing to end. */
+async function endLeftBehind(mark: string, options: RunOptions): Promise<boolean> {
+  const found = await leftBehind(mark, options.graceMs);
+  for (const { pid, command } of found) options.say(`left behind and ended: process ${pid}, ${command}`);
+  endAll(found);
+  return found.length === 0;
 }
 
 function runCommand([program, ...given]: readonly string[], options: RunOptions): Promise<boolean> {
