@@ -42,7 +42,10 @@ class AutoRun implements StrategyRun {
     const limitMs = leftForPagesMs({ ...observation, backlogPages: 0 });
     if (observation.rounds > this.#round) {
       this.#round = observation.rounds;
-      this.#inVain = rounds.shrinking || rounds.lastMs <= limitMs ? 0 : this.#inVain + 1;
+      // QEMU may go round after round over a few pages while cold ones still wait here: that says nothing of what the
+      // guest writes to, whose turn comes after them.
+      const unsettled = observation.coldPages > FEW_COLD_PAGES;
+      this.#inVain = unsettled || rounds.shrinking || rounds.lastMs <= limitMs ? 0 : this.#inVain + 1;
     }
     if (!observation.firstPassDone) return decision;
     if (this.#isOutrun(observation, limitMs)) {

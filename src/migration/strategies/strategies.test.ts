@@ -182,6 +182,14 @@ test("auto bears one burst of writes, and never stops before the first pass is o
   assert.ok(!actions("auto", early).includes("stop"));
 });
 
+test("auto does not judge rounds that QEMU makes while pages wait that the guest doesn't write to", () => {
+  const cold = [80_000, 79_000, 78_000, 77_000].map((backlogPages) => ({ backlogPages, coldPages: 76_000 }));
+  const drained = [1000, 100].map((unlistedPages) => ({ unlistedPages }));
+  assert.ok(!actions("auto", [...cold, ...drained]).includes("stop"));
+  const hot = cold.map((moment) => ({ ...moment, coldPages: 1024 }));
+  assert.equal(actions("auto", hot).at(-1), "stop");
+});
+
 test("the expected downtime counts owed pages, pages QEMU holds back and fixed costs", () => {
   const downtimeMs = expectedDowntimeMs({ ...calm, backlogPages: 1500, unlistedPages: 1500 });
   assert.equal(downtimeMs, 130);
