@@ -2,11 +2,8 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { GodwitError } from "../base/errors.ts";
 import { inspectStateFolder } from "./adopt.ts";
 import { removeRemainsOf } from "./clean-up.ts";
-import { processRuns, signalProcess } from "./process-table.ts";
+import { KILL_TIMEOUT_MS, processRuns, signalProcess } from "./process-table.ts";
 import { realFolder } from "./state-paths.ts";
-
-/** A killed process has to give back its memory: seconds for very large guests. */
-const KILL_TIMEOUT_MS = 30_000;
 
 /** There is no event for the end of a process that is not our child. */
 const LOOK_EVERY_MS = 10;

@@ -1,5 +1,8 @@
 import { readFileSync } from "node:fs";
 
+/** A killed process has to give back its memory before it is gone: seconds for very large guests. */
+export const KILL_TIMEOUT_MS = 30_000;
+
 /** Names one process for good: a pid alone is given out again. */
 export interface ProcessIdentity {
   readonly pid: number;

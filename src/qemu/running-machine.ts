@@ -3,7 +3,7 @@ import { GodwitError } from "../base/errors.ts";
 import { type WaitOptions, waiting } from "../base/waiting.ts";
 import { removeRemainsOf } from "./clean-up.ts";
 import type { Machine } from "./machine.ts";
-import { type ProcessIdentity, processRuns, signalProcess } from "./process-table.ts";
+import { KILL_TIMEOUT_MS, type ProcessIdentity, processRuns, signalProcess } from "./process-table.ts";
 import { QmpClient, type QmpConnectOptions } from "./qmp-client.ts";
 import { isEvent, type ShutdownData } from "./qmp-events.ts";
 import { channelSocket, statePaths } from "./state-paths.ts";
@@ -13,8 +13,6 @@ import type { QemuVersion } from "./version.ts";
 const QUIT_TIMEOUT_MS = 5_000;
 /** SIGTERM does what `quit` does; it is tried only when `quit` did not work, mostly in vain. */
 const TERMINATE_TIMEOUT_MS = 2_000;
-/** A killed process has to give back its memory: seconds for very large guests. */
-const KILL_TIMEOUT_MS = 30_000;
 /** What is in the monitor's socket is read in the next turn of the event loop; this is only a bound. */
 const LAST_WORDS_TIMEOUT_MS = 1_000;
 /** How often a process that is no child of ours is looked at; its monitor's end is noticed at once besides. */
