@@ -118,6 +118,21 @@ test("while QEMU lists there are looks only when nothing else can leave, and not
   await scene.until(2, { nowMs: 9_000, starving: true });
 });
 
+test("a guest that said nothing before is asked at once, and what it names waits from then on", async () => {
+  await using scene = await Scene.open(says(0, 20_000));
+  assert.deepEqual(await scene.until(1), ["defer 0"]);
+  scene.list(0, 5_000);
+  assert.deepEqual(await scene.until(2, { nowMs: 100 }), ["listed 20000 dropped 5000", "defer 20000"]);
+  scene.list(5_000, PAGES);
+  scene.tick({ nowMs: 9_000 });
+  assert.deepEqual(scene.happened, []);
+  assert.deepEqual(await scene.until(3, { nowMs: 9_000, firstPassDone: true }), [
+    "listed 20000 dropped 15000",
+    "defer nothing",
+    "settled",
+  ]);
+});
+
 test("a QEMU that is held until pages leave is looked for however few wait, and never waits in vain", async () => {
   await using scene = await Scene.open(says(0, 100), 0, 100);
   await scene.until(1);
