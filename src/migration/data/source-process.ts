@@ -1,3 +1,4 @@
+import { setTimeout as delay } from "node:timers/promises";
 import type { Worker } from "node:worker_threads";
 import { keepCompiled } from "../../base/compile-cache.ts";
 import { asGodwitError, type ErrorRecord } from "../../base/errors.ts";
@@ -37,6 +38,12 @@ const LATE_PAGES = 2048;
 
 /** How often the agent is told the counters: it asks its strategy as often. */
 const COUNTERS_INTERVAL_MS = 50;
+
+/**
+ * Where nearly all that is owed waits for a look, each search for a page to send goes through the whole guest in vain:
+ * after every megabyte that QEMU lists of 8 GiB that kept this thread from hearing the guest's answer for seconds.
+ */
+const STARVING_PAUSE_MS = 50;
 
 /**
  * Which pages are dealt. `all`: whatever is owed. `nothing`: post-copy waits for the guest to stand. `resume-set`:
@@ -81,6 +88,8 @@ class SourceProcess {
   #late = false;
   #stopPermitted = false;
   #starving = false;
+  /** Presumably free pages wait for a look. */
+  #deferring = false;
   #owesKernelsZeros = false;
   #resumed = false;
   readonly #readable = (block: number) =>
@@ -142,6 +151,7 @@ class SourceProcess {
     return new GuestHints(hints, {
       defer: (sets) => {
         this.#scheduler?.defer(sets);
+        this.#deferring = sets !== null;
         this.#pumpSoon();
       },
       looked: (look) => {
@@ -354,6 +364,7 @@ class SourceProcess {
     for (let seen = 0; !this.#feedEnded; ) {
       seen = await this.#gate.nextListing(seen);
       this.#pump();
+      if (this.#starving && this.#deferring) await delay(STARVING_PAUSE_MS);
     }
   }
 
