@@ -124,7 +124,7 @@ test(
 test("nothing is left of the hosts: no process inside, no namespace", needsRoot, async () => {
   const before = new Set(namespaceNames());
   const hosts = await makeHosts({ simulator: true });
-  const stubborn = hosts.a.spawn("sh", ["-c", "trap '' TERM; echo up; sleep 1000"], {
+  const stubborn = hosts.a.spawn("sh", ["-c", "trap '' TERM; echo up; exec sleep 1000"], {
     stdio: ["ignore", "pipe", "ignore"],
     detached: true,
   });
@@ -146,7 +146,14 @@ function run(ending: string): ChildProcess {
   const script = `
     const { makeHosts } = await import(${JSON.stringify(hostsModule)});
     const hosts = await makeHosts();
-    hosts.a.spawn("sleep", ["1000"], { detached: true, stdio: "ignore" }).unref();
+    const sleeper = hosts.a.spawn("sh", ["-c", "echo up; exec sleep 1000"], {
+      stdio: ["ignore", "pipe", "ignore"],
+      detached: true,
+    });
+    // Before that it may not be inside yet, where it is looked for.
+    await new Promise((resolve) => sleeper.stdout.once("data", resolve));
+    sleeper.stdout.destroy();
+    sleeper.unref();
     console.log("made");
     ${ending}
   `;
