@@ -5,12 +5,12 @@
  *
  *     node bench/foundation.ts [--repeats 3] [--only TEXT] [--draw]
  */
-import { readFileSync, writeFileSync } from "node:fs";
+import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
-import { z } from "zod";
 import { type LabMedians, mediansOf } from "../src/lab/medians.ts";
 import { type Cell, type Line, readLines, runCells, shown } from "./cells.ts";
+import { partsAlone } from "./parts-alone.ts";
 
 const folder = join(import.meta.dirname, "results");
 const resultsPath = join(folder, "foundation.jsonl");
@@ -127,71 +127,8 @@ function table(lines: readonly Line[]): string {
       ];
     }),
     "",
-    ...partsAlone(),
+    ...partsAlone(folder),
   ].join("\n");
-}
-
-const streamSchema = z.object({
-  bench: z.literal("stream"),
-  figures: z.array(
-    z.object({ name: z.string(), gigabytesPerSecond: z.number(), cpuSecondsPerGigabyte: z.number() }),
-  ),
-});
-
-const wireSchema = z.object({
-  bench: z.literal("wire-connections"),
-  mode: z.string(),
-  gigabytesPerSecond: z.number(),
-  sendCpuSecondsPerGigabyte: z.number(),
-  receiveCpuSecondsPerGigabyte: z.number(),
-});
-
-/** Feed and wire without QEMU and guest, beside what was measured on another machine before there was code (FACTS 1, 10). */
-function partsAlone(): string[] {
-  const feed = measured("stream.txt", streamSchema)
-    .flatMap(({ figures }) => figures)
-    .find(({ name }) => name === "child process, stdin, addresses only");
-  const wire = measured("wire.txt", wireSchema);
-  const earlier: Readonly<Record<string, string>> = {
-    none: "2.11 GB/s, 0.44 and 0.43",
-    "zstd 1": "0.91 GB/s, 1.33 and 0.78",
-  };
-  return [
-    "## Feed and wire alone",
-    "",
-    "Without QEMU and guest: `bench/stream.ts` and `bench/wire.ts`, the whole in `stream.txt` and `wire.txt`. Two threads",
-    "a side over loopback, TLS included. *Earlier* is another machine, before the code was written.",
-    "",
-    "| | GB/s | source CPU s/GB | destination CPU s/GB | earlier |",
-    "|---|---|---|---|---|",
-    ...(feed === undefined
-      ? []
-      : [
-          `| feed: a stream through a child's standard input | ${shown(feed.gigabytesPerSecond, 2)} | ` +
-            `${shown(feed.cpuSecondsPerGigabyte, 2)} | | 2.6 to 3.4 GB/s |`,
-        ]),
-    ...wire
-      .filter(({ mode }) => mode in earlier)
-      .map(
-        ({ mode, ...of }) =>
-          `| wire, ${mode} | ${shown(of.gigabytesPerSecond, 2)} | ${shown(of.sendCpuSecondsPerGigabyte, 2)} | ` +
-          `${shown(of.receiveCpuSecondsPerGigabyte, 2)} | ${earlier[mode]} |`,
-      ),
-    "",
-    "What limits a migration here is the processor, and of it mostly zstd: the feed takes a small part of what the senders",
-    "do, and without compression the wire alone would outrun a link of 1 Gbit/s.",
-    "",
-  ];
-}
-
-/** What a benchmark's output has as JSON, of this kind. */
-function measured<Schema extends z.ZodType>(name: string, schema: Schema): z.output<Schema>[] {
-  const lines = readFileSync(join(folder, name), "utf8").split("\n");
-  return lines.flatMap((line) => {
-    if (!line.startsWith("{")) return [];
-    const parsed = schema.safeParse(JSON.parse(line));
-    return parsed.success ? [parsed.data] : [];
-  });
 }
 
 function rows(wanted: Cell[], lines: readonly Line[], figures: (of: LabMedians) => string[]): string[] {
