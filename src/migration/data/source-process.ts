@@ -5,8 +5,8 @@ import { asGodwitError, type ErrorRecord } from "../../base/errors.ts";
 import { Pacer } from "../../wire/bulk/pacer.ts";
 import { Ledger } from "../ledger.ts";
 import { Push } from "../push.ts";
-import { BATCH_PAGES, LATE_BATCH_PAGES, Scheduler } from "../scheduler.ts";
-import type { CollectedBatch } from "./content-collector.ts";
+import { LATE_BATCH_PAGES, Scheduler } from "../scheduler.ts";
+import { type BatchTask, BulkSenders } from "./bulk-senders.ts";
 import { ContentRing } from "./content-ring.ts";
 import type { FaultInput, FaultNotice, FaultTask } from "./fault-thread.ts";
 import { FeedGate, GATE_OPEN } from "./feed-gate.ts";
@@ -16,8 +16,7 @@ import { GuestHints } from "./guest-hints.ts";
 import { oweZeroPages } from "./kernel-pages.ts";
 import { answerQemu } from "./qemu-answers.ts";
 import { discardsOf, payingSources, type ResumeSet, resumeSetOf } from "./resume-set.ts";
-import { SendWindow } from "./send-window.ts";
-import type { SenderInput, SenderNotice, SenderTask } from "./sender-thread.ts";
+import type { SenderInput } from "./sender-thread.ts";
 import type {
   ConnectionTotals,
   HeadBlock,
@@ -40,10 +39,14 @@ const LATE_PAGES = 2048;
 const COUNTERS_INTERVAL_MS = 50;
 
 /**
- * Where nearly all that is owed waits for a look, each search for a page to send goes through the whole guest in vain:
- * after every megabyte that QEMU lists of 8 GiB that kept this thread from hearing the guest's answer for seconds.
+ * Times as long as a search for pages to send took, when it found none, until the next one that only a listing asks
+ * for: where all that is owed waits for a look it goes through the whole guest, and one after each megabyte that QEMU
+ * lists of 8 GiB kept this thread from hearing the guest's answer for seconds. So they take a tenth of its time at most.
  */
-const STARVING_PAUSE_MS = 50;
+const VAIN_SEARCH_RESTS = 9;
+
+/** Shorter rests are none: a small guest is searched at once. */
+const LEAST_REST_MS = 2;
 
 /**
  * Which pages are dealt. `all`: whatever is owed. `nothing`: post-copy waits for the guest to stand. `resume-set`:
@@ -51,25 +54,18 @@ const STARVING_PAUSE_MS = 50;
  */
 type Dealing = "all" | "nothing" | "resume-set" | "push";
 
-type BatchTask = Extract<SenderTask, { pages: number }>;
-
-interface Sender {
-  readonly worker: Worker;
-  readonly window: SendWindow;
-  /** Stream contents for this connection that wait for their turn. */
-  readonly collected: CollectedBatch[];
-  bytesOnWire: number;
-  zeroPages: number;
-  differencePages: number;
-  totals: ConnectionTotals | null;
-}
-
 /** The data process of a migration's source: feed thread in, sender threads out, the scheduler between them. */
 class SourceProcess {
   readonly #start: Start;
   readonly #gate = new FeedGate();
   readonly #ring = new ContentRing(RING_SLOTS);
-  readonly #senders: Sender[] = [];
+  readonly #senders = new BulkSenders({
+    listening: (connection, port) => this.#listens(connection, port),
+    connected: () => this.#connects(),
+    placed: (pages) => this.#placed(pages),
+    setComplete: () => this.#setComplete(),
+    failed: fail,
+  });
   readonly #pacer = new Pacer();
   #ledger: Ledger | null = null;
   #scheduler: Scheduler | null = null;
@@ -117,7 +113,7 @@ class SourceProcess {
       hostPageBytes: start.hostPageBytes,
     };
     startThread<FeedNotice>("./feed-thread.ts", feed, (notice) => this.#feedSays(notice));
-    for (let connection = 0; connection < start.connections; connection++) this.#startSender(connection);
+    this.#senders.start(Array.from({ length: start.connections }, (_, at) => this.#senderInput(at)));
     if (start.postcopy !== null) this.#startFaultThread(start.postcopy.bubblePages);
     setInterval(() => this.#tellCounters(), COUNTERS_INTERVAL_MS);
     void this.#pumpOnListings();
@@ -177,33 +173,14 @@ class SourceProcess {
     answerQemu({ type: "switchoverAck" });
   }
 
-  #startSender(connection: number): void {
-    const start = this.#start;
-    const input: SenderInput = {
-      connection,
-      connections: start.connections,
-      credentials: start.credentials,
-      peerName: start.peerName,
-      listen: start.listen,
-      token: Buffer.from(start.tokenHex, "hex"),
-      compression: start.compression,
-      pacer: this.#pacer.shared,
-      memory: start.memory,
-      ring: this.#ring.buffer,
-      ringSlots: this.#ring.slots,
+  #senderInput(connection: number): SenderInput {
+    const { connections, credentials, peerName, listen, tokenHex, compression, memory } = this.#start;
+    const token = Buffer.from(tokenHex, "hex");
+    const [pacer, ring, ringSlots] = [this.#pacer.shared, this.#ring.buffer, this.#ring.slots];
+    return {
+      ...{ connection, connections, credentials, peerName, listen, token },
+      ...{ compression, pacer, memory, ring, ringSlots },
     };
-    const worker = startThread<SenderNotice>("./sender-thread.ts", input, (notice) =>
-      this.#senderSays(connection, notice),
-    );
-    this.#senders.push({
-      worker,
-      window: new SendWindow(BATCH_PAGES),
-      collected: [],
-      bytesOnWire: 0,
-      zeroPages: 0,
-      differencePages: 0,
-      totals: null,
-    });
   }
 
   #startFaultThread(bubblePages: number | null): void {
@@ -219,12 +196,11 @@ class SourceProcess {
 
   #faultSays(notice: FaultNotice): void {
     const fault = this.#fault!;
-    if (notice.type === "listening") this.#listens(this.#senders.length, notice.port);
+    if (notice.type === "listening") this.#listens(this.#senders.count, notice.port);
     else if (notice.type === "connected") this.#connects();
     else if (notice.type === "placed") {
       fault.bytesOnWire = notice.bytesOnWire;
-      this.#settledPages += notice.pages;
-      this.#ledger!.arrived(notice.pages);
+      this.#settle(notice.pages);
       this.#pump();
     } else if (notice.type === "totals") {
       fault.totals = notice.totals;
@@ -239,7 +215,7 @@ class SourceProcess {
     this.#push = new Push(this.#ledger!);
     // What is under way on the link stands before an answer to a fault, so it must be little.
     if (!this.#late) this.#enterLateRounds();
-    for (const { worker } of this.#senders) worker.postMessage({ type: "yield" } satisfies SenderTask);
+    this.#senders.tellAll({ type: "yield" });
     this.#pump();
   }
 
@@ -265,13 +241,10 @@ class SourceProcess {
       this.#hints?.attach(this.#ledger);
       const { configuration, sectionId, blocks, totalBytes } = notice;
       this.#blocks = blocks;
-      for (const sender of this.#senders) {
-        const task: SenderTask = { type: "blocks", blocks };
-        sender.worker.postMessage(task);
-      }
+      this.#senders.tellAll({ type: "blocks", blocks });
       tell({ type: "head", configuration, sectionId, blocks, totalBytes });
     } else if (notice.type === "collected") {
-      this.#senders[notice.batch.connection]!.collected.push(notice.batch);
+      this.#senders.collect(notice.batch);
       this.#pump();
     } else if (notice.type === "device-state") {
       tell({ type: "device-state", bytes: notice.bytes, atEpochMs: notice.atEpochMs });
@@ -282,29 +255,19 @@ class SourceProcess {
     } else fail(notice.error);
   }
 
-  #senderSays(connection: number, notice: SenderNotice | { type: "failed"; error: ErrorRecord }): void {
-    const sender = this.#senders[connection]!;
-    if (notice.type === "listening") {
-      this.#listens(connection, notice.port);
-    } else if (notice.type === "connected") this.#connects();
-    else if (notice.type === "placed") {
-      sender.window.placed(notice.batches, performance.now());
-      sender.bytesOnWire = notice.bytesOnWire;
-      sender.zeroPages = notice.zeroPages;
-      sender.differencePages = notice.differencePages;
-      this.#settledPages += notice.pages;
-      this.#ledger!.arrived(notice.pages);
-      this.#gate.drained();
-      this.#pump();
-    } else if (notice.type === "totals") {
-      sender.totals = notice.totals;
-      sender.bytesOnWire = notice.bytesOnWire;
-      if (this.#senders.every(({ totals }) => totals !== null)) this.#setComplete();
-    } else fail(notice.error);
+  #placed(pages: number): void {
+    this.#settle(pages);
+    this.#gate.drained();
+    this.#pump();
+  }
+
+  #settle(pages: number): void {
+    this.#settledPages += pages;
+    this.#ledger!.arrived(pages);
   }
 
   get #connections(): number {
-    return this.#senders.length + (this.#fault === null ? 0 : 1);
+    return this.#senders.count + (this.#fault === null ? 0 : 1);
   }
 
   #listens(connection: number, port: number): void {
@@ -326,7 +289,7 @@ class SourceProcess {
       this.#endFaults();
       return;
     }
-    const totals = this.#senders.map((sender) => sender.totals!);
+    const totals = this.#senders.totals!;
     if (this.#dealing === "all") {
       tell({ type: "pages-complete", totals });
       return;
@@ -337,7 +300,7 @@ class SourceProcess {
     tell({ type: "resume-set-complete", totals, discards, owedPages, resumeSetPages, bySource });
     // The destination doesn't wait for what only the report wants.
     this.#hints?.resumed(this.#ledger!);
-    for (const sender of this.#senders) sender.totals = null;
+    this.#senders.forgetTotals();
     this.#set = 1;
     this.#closing = false;
     this.#dealing = "nothing";
@@ -345,13 +308,13 @@ class SourceProcess {
 
   /** Once all else has left and nobody waits for a zero page in order to run. */
   #endFaults(): void {
-    if (!this.#resumed || this.#set === 0 || this.#senders.some(({ totals }) => totals === null)) return;
+    if (!this.#resumed || this.#set === 0 || this.#senders.totals === null) return;
     this.#tellFault({ type: "end-of-set", set: 1 });
   }
 
   #remainderComplete(bubblePages: number, learned: readonly number[]): void {
     this.#tellCounters();
-    const totals = [...this.#senders.map((sender) => sender.totals!), this.#fault!.totals!];
+    const totals = [...this.#senders.totals!, this.#fault!.totals!];
     const workingSet = this.#hints?.workingSetReport(this.#ledger!) ?? null;
     tell({ type: "remainder-complete", totals, bubblePages, learned, workingSet });
   }
@@ -363,8 +326,10 @@ class SourceProcess {
   async #pumpOnListings(): Promise<void> {
     for (let seen = 0; !this.#feedEnded; ) {
       seen = await this.#gate.nextListing(seen);
+      const beginMs = performance.now();
       this.#pump();
-      if (this.#starving && this.#deferring) await delay(STARVING_PAUSE_MS);
+      const restMs = VAIN_SEARCH_RESTS * (performance.now() - beginMs);
+      if (this.#deferring && this.#starving && restMs >= LEAST_REST_MS) await delay(restMs);
     }
   }
 
@@ -375,25 +340,22 @@ class SourceProcess {
       this.#chooseResumeSet(this.#wantedSet);
     }
     this.#starving = false;
-    for (let connection = 0; connection < this.#senders.length; connection++) {
-      const sender = this.#senders[connection]!;
-      while (sender.window.isOpen) {
-        const task = this.#nextTask(scheduler, connection, sender);
+    for (let connection = 0; connection < this.#senders.count; connection++) {
+      while (this.#senders.isOpen(connection)) {
+        const task = this.#nextTask(scheduler, connection);
         this.#starving ||= task === null;
         if (task === null) break;
-        sender.window.dealt(task.pages, performance.now());
-        sender.worker.postMessage(task);
+        this.#senders.deal(connection, task);
       }
     }
     // What is dealt need not be waited for: a connection delivers in order, and its totals are checked over there.
-    if (this.#feedEnded && this.#nothingCollected() && this.#nothingToDeal(scheduler)) {
+    if (this.#feedEnded && this.#senders.nothingCollected && this.#nothingToDeal(scheduler)) {
       this.#closing = true;
       // Requests come as soon as the destination has the package, which follows this set.
       if (!this.#resumed || this.#set === 0) {
         this.#tellFault({ type: "serve", ledger: this.#ledger!.share(), blocks: this.#blocks });
       }
-      const end: SenderTask = { type: "end-of-set", set: this.#set };
-      for (const { worker } of this.#senders) worker.postMessage(end);
+      this.#senders.tellAll({ type: "end-of-set", set: this.#set });
     }
   }
 
@@ -403,16 +365,9 @@ class SourceProcess {
     return this.#ledger!.owedPages() === 0 && this.#push?.isAmidHostPage !== true;
   }
 
-  #nothingCollected(): boolean {
-    return this.#senders.every(({ collected }) => collected.length === 0);
-  }
-
-  #nextTask(scheduler: Scheduler, connection: number, sender: Sender): BatchTask | null {
-    const collected = sender.collected.shift();
-    if (collected !== undefined) {
-      const { block, runs, pages, slot } = collected;
-      return { type: "slot", block, runs, pages, slot };
-    }
+  #nextTask(scheduler: Scheduler, connection: number): BatchTask | null {
+    const collected = this.#senders.nextCollected(connection);
+    if (collected !== null) return collected;
     if (this.#dealing === "nothing") return null;
     const batch = this.#push === null ? scheduler.take(connection) : this.#push.take(connection);
     return batch === null ? null : { type: "memory", ...batch };
@@ -433,18 +388,15 @@ class SourceProcess {
       resentPages: ledger.resentPages,
       zeroPages: ledger.zeroPages(),
       freePages: ledger.freePages(),
-      sentZeroPages: this.#senders.reduce((sum, sender) => sum + sender.zeroPages, 0),
-      differencePages: this.#senders.reduce((sum, sender) => sum + sender.differencePages, 0),
+      sentZeroPages: this.#senders.zeroPages,
+      differencePages: this.#senders.differencePages,
       hotPages: ledger.hotPages(),
       listedRecords: ledger.listedRecords,
       passes: ledger.passes,
       firstPassDone: this.#feedEnded || ledger.passes > 1 || listedPages === ledger.totalPages,
       faults: ledger.faults,
       settledPages: this.#settledPages,
-      bytesOnWire: this.#senders.reduce(
-        (sum, sender) => sum + sender.bytesOnWire,
-        this.#fault?.bytesOnWire ?? 0,
-      ),
+      bytesOnWire: this.#senders.bytesOnWire + (this.#fault?.bytesOnWire ?? 0),
       cpuSeconds: (usage.user + usage.system) / 1e6,
     };
     tell({ type: "counters", counters });
@@ -468,13 +420,13 @@ class SourceProcess {
   }
 
   #hurry(on: boolean): void {
-    for (const { worker } of this.#senders) worker.postMessage({ type: "hurry", on } satisfies SenderTask);
+    this.#senders.tellAll({ type: "hurry", on });
   }
 
   #enterLateRounds(): void {
     this.#late = true;
     this.#scheduler!.setBatchPages(LATE_BATCH_PAGES);
-    for (const { window } of this.#senders) window.setBatchPages(LATE_BATCH_PAGES);
+    this.#senders.setBatchPages(LATE_BATCH_PAGES);
   }
 }
 
