@@ -2,6 +2,7 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { z } from "zod";
 import { shown } from "./cells.ts";
+import { earlierFigures } from "./wire/earlier.ts";
 
 const streamSchema = z.object({
   bench: z.literal("stream"),
@@ -28,10 +29,6 @@ export function partsAlone(folder: string): string[] {
     .flatMap(({ figures }) => figures)
     .find(({ name }) => name === "child process, stdin, addresses only");
   const wire = measured(join(folder, "wire.txt"), wireSchema);
-  const earlier: Readonly<Record<string, string>> = {
-    none: "2.11 GB/s, 0.44 and 0.43",
-    "zstd 1": "0.91 GB/s, 1.33 and 0.78",
-  };
   return [
     "## Feed and wire alone",
     "",
@@ -47,11 +44,11 @@ export function partsAlone(folder: string): string[] {
             `${shown(feed.cpuSecondsPerGigabyte, 2)} | | 2.6 to 3.4 GB/s |`,
         ]),
     ...wire
-      .filter(({ mode }) => mode in earlier)
+      .filter(({ mode }) => mode === "none" || mode === "zstd 1")
       .map(
         ({ mode, ...of }) =>
           `| wire, ${mode} | ${shown(of.gigabytesPerSecond, 2)} | ${shown(of.sendCpuSecondsPerGigabyte, 2)} | ` +
-          `${shown(of.receiveCpuSecondsPerGigabyte, 2)} | ${earlier[mode]} |`,
+          `${shown(of.receiveCpuSecondsPerGigabyte, 2)} | ${earlierFigures[mode]} |`,
       ),
     "",
     "What limits a migration here is the processor, and of it mostly zstd: the feed takes a small part of what the senders",

@@ -19,17 +19,11 @@ import {
   PAGE_BYTES,
 } from "../src/wire/index.ts";
 import { measureConnections, type WireMode } from "./wire/connections.ts";
+import { earlierFigures } from "./wire/earlier.ts";
 import { median } from "./wire/median.ts";
 
 const BATCH_BYTES = MAXIMUM_BATCH_PAGES * PAGE_BYTES;
 const CORPUS_BATCHES = 24;
-
-/** What earlier measurements on such a machine gave, end to end with two threads a side. */
-const REFERENCE: Readonly<Record<string, string>> = {
-  none: "2.11 GB/s, .44/.43",
-  "zstd 1": ".91 GB/s, 1.33/.78",
-  "zstd -2": "1.05 GB/s, 1.18/.68",
-};
 
 const { values } = parseArgs({
   options: {
@@ -101,7 +95,7 @@ for (const mode of modes) {
     row.gigabytesPerSecond.toFixed(2).padStart(5),
     `${row.sendCpuSecondsPerGigabyte.toFixed(2)}/${row.receiveCpuSecondsPerGigabyte.toFixed(2)}`.padStart(13),
     row.sizeOnWire.toFixed(3).padStart(20),
-    `        ${REFERENCE[mode.name] ?? ""}`,
+    `        ${earlierFigures[mode.name] ?? ""}`,
   );
 }
 console.log(`\nload ${loadavg()[0]?.toFixed(2)} at the end`);

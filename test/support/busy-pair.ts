@@ -35,6 +35,15 @@ export async function assertUnharmed(pair: Pair, machine: RunningMachine): Promi
   assert.equal(pair.runningMachines(), 1, "one QEMU is left, the source's");
 }
 
+/** A migration completes, and its guest is whole at the destination and only there. */
+export async function assertMoves(pair: Pair, migration: SourceMigration): Promise<void> {
+  const result = pair.b.nextResult();
+  const report = await migration.run();
+  assert.equal(report.outcome, "completed", JSON.stringify(report.error));
+  await assertWhole((await result).machine!);
+  assert.equal(pair.runningMachines(), 1, "one QEMU is left, the destination's");
+}
+
 /** Kills the destination's QEMU in a phase of a migration, which fails for it and harms nothing. */
 export async function assertBearsKilledDestination(
   pair: Pair,
