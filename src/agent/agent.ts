@@ -3,7 +3,7 @@ import type { Logger } from "pino";
 import { asGodwitError } from "../base/errors.ts";
 import type { Recovered } from "../migration/recover.ts";
 import type { OperatorWord } from "../migration/source/operator-word.ts";
-import { type Credentials, listenControl, loadCredentialFiles } from "../wire/index.ts";
+import { type Credentials, listenControl, loadCredentialFiles, prepareValidators } from "../wire/index.ts";
 import type { SecureListener } from "../wire/tls/listen.ts";
 import type { Api } from "./api/context.ts";
 import { createApi, listenApi, listenError } from "./api/server.ts";
@@ -157,6 +157,7 @@ export class GodwitAgent<Native> {
     cleanUp.defer(() => api.close());
     const apiPort = await listenApi(api, { host: config.listen, port: config.apiPort });
     cleanUp.move();
+    prepareValidators();
     return new GodwitAgent({ apiPort, asking, state, registry, desk, api, wire, log });
   }
 

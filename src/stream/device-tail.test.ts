@@ -38,6 +38,22 @@ test("device state that imitates its own end does not end early", () => {
   }
 });
 
+test("a description that ends with what has come is told before it is checked, binary data is not", () => {
+  const imitation = tailOf(Buffer.alloc(0), boxDevice(Buffer.alloc(0)).json);
+  const { state, json } = boxDevice(imitation);
+  const bytes = tailOf(state, json);
+  const toldOf = (chunks: Iterable<Uint8Array>) => {
+    const told: number[] = [];
+    const tail = new DeviceTail(DEFAULT_LIMITS, 0, (unchecked) => told.push(unchecked.length));
+    for (const chunk of chunks) tail.push(chunk, 0, chunk.length);
+    return told;
+  };
+  assert.deepEqual(toldOf([bytes]), [state.length]);
+  const inside = bytes.indexOf(imitation);
+  const behind = inside + imitation.length;
+  assert.deepEqual(toldOf([bytes.subarray(0, behind), bytes.subarray(behind)]), [inside, state.length]);
+});
+
 test("device state full of false ends is refused rather than examined for ever", () => {
   const { state, json } = boxDevice(Buffer.from("0006000000027b7d".repeat(1000), "hex"));
   assert.throws(() => read(tailOf(state, json), 4096), { code: "GODWIT_STREAM_BAD_DEVICES" });

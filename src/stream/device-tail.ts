@@ -1,6 +1,6 @@
 import { GodwitError } from "../base/errors.ts";
 import { asBuffer, readUint32 } from "./bytes.ts";
-import { parseJson } from "./description-json.ts";
+import { hasByteZero } from "./description-json.ts";
 import { walkDeviceSections } from "./device-walk.ts";
 import { streamError } from "./errors.ts";
 import { RECORD } from "./format.ts";
@@ -29,14 +29,20 @@ export class DeviceTail {
   readonly #gather: Gather;
   readonly #limits: StreamLimits;
   readonly #offset: number;
+  readonly #unchecked: (deviceState: Uint8Array) => void;
   readonly #candidates: number[] = [];
   #candidateCount = 0;
   #scanned = 0;
 
-  /** @param offset where it begins in the stream */
-  constructor(limits: StreamLimits, offset: number) {
+  /**
+   * @param offset where it begins in the stream
+   * @param unchecked called before a description that ends with what has come is checked, if no byte 0 tells at once
+   * that it is none
+   */
+  constructor(limits: StreamLimits, offset: number, unchecked: (deviceState: Uint8Array) => void = () => {}) {
     this.#limits = limits;
     this.#offset = offset;
+    this.#unchecked = unchecked;
     const most = limits.deviceStateBytes + MARK_BYTES + limits.descriptionBytes;
     this.#gather = new Gather("the device state", most);
   }
@@ -56,7 +62,12 @@ export class DeviceTail {
         index++;
         continue;
       }
-      const parts = attempt(tail, place, end);
+      const description = tail.subarray(place + MARK_BYTES, end);
+      const deviceState = tail.subarray(0, place);
+      // This comes first, so that a look at many beginnings of one text stays cheap.
+      const isText = !hasByteZero(description);
+      if (isText && end === tail.length) this.#unchecked(deviceState);
+      const parts = isText ? attempt(deviceState, description) : undefined;
       if (parts === undefined) this.#candidates.splice(index, 1);
       else if (end < tail.length) {
         throw streamError("GODWIT_STREAM_ENDED", "bytes behind its end", this.#offset + end);
@@ -111,13 +122,12 @@ export class DeviceTail {
   }
 }
 
-function attempt(tail: Uint8Array, place: number, end: number): TailParts | undefined {
-  const description = tail.subarray(place + MARK_BYTES, end);
-  const deviceState = tail.subarray(0, place);
+/** The guest stands still meanwhile: what V8 and the walk bound by themselves is not gone through byte by byte before. */
+function attempt(deviceState: Uint8Array, description: Uint8Array): TailParts | undefined {
   try {
-    walkDeviceSections(deviceState, parseJson(description) as VmDescription);
+    walkDeviceSections(deviceState, JSON.parse(asBuffer(description).toString("utf8")) as VmDescription);
   } catch (error) {
-    if (error instanceof GodwitError) return undefined;
+    if (error instanceof GodwitError || error instanceof SyntaxError) return undefined;
     throw error;
   }
   return { deviceState, description };

@@ -1,4 +1,5 @@
 import { readName, readUint32 } from "./bytes.ts";
+import { MAX_DEPTH } from "./description-json.ts";
 import { streamError } from "./errors.ts";
 import { RECORD } from "./format.ts";
 import type { DeviceDescription, FieldDescription, StructDescription, VmDescription } from "./vmdesc.ts";
@@ -84,11 +85,13 @@ export function walkSubsections(
   state: Uint8Array,
   pos: number,
   subsections: readonly StructDescription[] | undefined,
+  depth = 1,
 ): number {
+  if (depth > MAX_DEPTH) throw bad(`subsections lie deeper than ${MAX_DEPTH} levels`, pos);
   for (const subsection of list<StructDescription>(subsections ?? [], "subsections")) {
     const fields = subsectionFields(state, pos, subsection);
     const fieldsEnd = fields + fieldsSize(subsection.fields, state.length - fields, fields);
-    pos = walkSubsections(state, fieldsEnd, subsection.subsections);
+    pos = walkSubsections(state, fieldsEnd, subsection.subsections, depth + 1);
   }
   return pos;
 }

@@ -90,7 +90,9 @@ export class StreamReader {
       case "package":
         return this.#collectPackage(bytes, pos);
       case "device-state": {
-        this.#tail ??= new DeviceTail(this.#limits, records.recordOffset);
+        this.#tail ??= new DeviceTail(this.#limits, records.recordOffset, (deviceState) =>
+          this.#handler.deviceStateUnchecked?.(deviceState),
+        );
         const parts = this.#tail.push(bytes, pos, bytes.length);
         if (parts !== undefined) this.#finish(parts);
         return bytes.length;

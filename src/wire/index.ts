@@ -21,7 +21,7 @@ export { ControlChannel } from "./control/channel.ts";
 export type { AgentIntroduction, AuthenticatedChannel, ListenControlOptions } from "./control/connect.ts";
 export { connectControl, listenControl } from "./control/connect.ts";
 export type { ChannelEnd, ChannelOptions, Waiting } from "./control/link.ts";
-export type { ChannelRole } from "./control/message-codec.ts";
+export { type ChannelRole, prepareValidators } from "./control/message-codec.ts";
 export type { Agreement } from "./control/negotiation.ts";
 export type { Credentials } from "./credentials.ts";
 export { loadCredentialFiles, loadCredentials } from "./credentials.ts";

@@ -103,6 +103,11 @@ export class BulkSenders {
     for (const { window } of this.#senders) window.setBatchPages(pages);
   }
 
+  /** No page will be listed any more: see {@link SendWindow.widen}. */
+  widen(): void {
+    for (const { window } of this.#senders) window.widen();
+  }
+
   /** What each connection carried up to the end of a set; null until all have told. */
   get totals(): readonly ConnectionTotals[] | null {
     const totals = this.#senders.flatMap((sender) => sender.totals ?? []);

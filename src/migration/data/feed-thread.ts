@@ -4,12 +4,13 @@ import { keepCompiled } from "../../base/compile-cache.ts";
 import { asGodwitError, type ErrorRecord, GodwitError } from "../../base/errors.ts";
 // From the files themselves: the room's door brings much along, which costs each start 0.1 s and more.
 import { cutDeviceSections } from "../../stream/cut-sections.ts";
-import type { RamBlock, StreamHandler } from "../../stream/handler.ts";
+import type { RamBlock, RamSectionKind, StreamHandler } from "../../stream/handler.ts";
 import { StreamReader } from "../../stream/reader.ts";
 import { Ledger, type SharedLedger } from "../ledger.ts";
 import { AcknowledgedHold } from "./acknowledged-hold.ts";
 import { type CollectedBatch, ContentCollector } from "./content-collector.ts";
 import { ContentRing } from "./content-ring.ts";
+import { EarlyDeviceState } from "./early-device-state.ts";
 import { allowedBytes, FeedGate, READ_BYTES } from "./feed-gate.ts";
 import { answerQemu, QEMU_SOCKET } from "./qemu-answers.ts";
 import type { HeadBlock } from "./source-protocol.ts";
@@ -41,7 +42,11 @@ export type FeedNotice =
       readonly ledger: SharedLedger;
     }
   | { readonly type: "collected"; readonly batch: CollectedBatch }
+  /** Every page that the destination must have is listed: the guest stands, and QEMU has ended its RAM section. */
+  | { readonly type: "listed" }
+  /** Not checked yet, which is over at `ended`. */
   | { readonly type: "device-state"; readonly bytes: Uint8Array; readonly atEpochMs: number }
+  /** The stream was whole. */
   | { readonly type: "ended" }
   | { readonly type: "failed"; readonly error: ErrorRecord };
 
@@ -58,6 +63,10 @@ class Feed implements StreamHandler {
   #fromStream: boolean[] = [];
   #configuration: Uint8Array = new Uint8Array();
   #uncut: Uint8Array = new Uint8Array();
+  readonly #deviceState = new EarlyDeviceState((bytes) => {
+    const own = bytes.slice();
+    tell({ type: "device-state", bytes: own, atEpochMs: Date.now() }, own.buffer);
+  });
 
   run(): void {
     const readable = new Set(input.readable);
@@ -121,13 +130,18 @@ class Feed implements StreamHandler {
     else this.#ledger!.list(block, page);
   }
 
-  ramSectionEnd(): void {
+  ramSectionEnd(kind: RamSectionKind): void {
     this.#collector?.flush();
+    if (kind === "end") tell({ type: "listed" });
+  }
+
+  deviceStateUnchecked(bytes: Uint8Array): void {
+    if (input.cut.length === 0) this.#deviceState.unchecked(bytes);
   }
 
   deviceState(bytes: Uint8Array): void {
     if (input.cut.length > 0) this.#uncut = bytes;
-    else tell({ type: "device-state", bytes, atEpochMs: Date.now() });
+    else this.#deviceState.checked(bytes);
     if (input.acknowledged) answerQemu({ type: "shut", status: 0 });
   }
 
@@ -136,12 +150,12 @@ class Feed implements StreamHandler {
     if (input.cut.length === 0) return;
     const { kept } = cutDeviceSections(this.#uncut, json, new Set(input.cut));
     this.#uncut = new Uint8Array();
-    tell({ type: "device-state", bytes: kept, atEpochMs: Date.now() });
+    this.#deviceState.checked(kept);
   }
 }
 
-function tell(notice: FeedNotice): void {
-  parentPort!.postMessage(notice);
+function tell(notice: FeedNotice, ...given: ArrayBuffer[]): void {
+  parentPort!.postMessage(notice, given);
 }
 
 keepCompiled();

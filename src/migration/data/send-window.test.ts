@@ -60,3 +60,15 @@ test("batches that are nearly empty may be as many as a pipe has stages", () => 
   window.dealt(1, 0);
   assert.ok(!window.isOpen);
 });
+
+test("once nothing newer can come more may be under way than a stage each", () => {
+  const window = new SendWindow(BATCH_PAGES);
+  const fill = () => {
+    let batches = 0;
+    for (; window.isOpen; batches++) window.dealt(BATCH_PAGES, 1);
+    return batches;
+  };
+  assert.equal(fill(), 4);
+  window.widen();
+  assert.equal(fill(), 12);
+});

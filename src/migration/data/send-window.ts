@@ -1,6 +1,9 @@
 /** Fewer batches would leave a stage idle: one is packed, one crosses, one is placed, one waits. */
 const LEAST_BATCHES = 4;
 
+/** The same once nothing newer can come, so that nothing is lost by waiting in a buffer: then no stage waits for word. */
+const LAST_BATCHES = 16;
+
 /** 64 MiB of pages a connection: what a 10 Gbit/s link with 50 ms of round trip holds. */
 const MOST_PAGES = 16_384;
 
@@ -21,6 +24,7 @@ const RATE_SPAN_MS = 500;
 export class SendWindow {
   readonly #dealt: { readonly pages: number; readonly atMs: number }[] = [];
   #batchPages: number;
+  #leastBatches = LEAST_BATCHES;
   #underWayPages = 0;
   #placedBatches = 0;
   #leastDelayMs = Number.POSITIVE_INFINITY;
@@ -39,9 +43,14 @@ export class SendWindow {
     this.#batchPages = batchPages;
   }
 
+  /** No page will be listed any more: what is left goes without waiting for word of what went before. */
+  widen(): void {
+    this.#leastBatches = LAST_BATCHES;
+  }
+
   /** Pages that may be under way now. */
   get size(): number {
-    const least = LEAST_BATCHES * this.#batchPages;
+    const least = this.#leastBatches * this.#batchPages;
     if (this.#pagesPerMs === 0) return least;
     const wanted = Math.ceil(this.#pagesPerMs * this.#leastDelayMs * HEADROOM) + this.#batchPages;
     return Math.min(MOST_PAGES, Math.max(least, wanted));
@@ -49,7 +58,7 @@ export class SendWindow {
 
   /** Whether another batch may be dealt. */
   get isOpen(): boolean {
-    return this.#dealt.length < LEAST_BATCHES || this.#underWayPages < this.size;
+    return this.#dealt.length < this.#leastBatches || this.#underWayPages < this.size;
   }
 
   /** A batch was dealt. */

@@ -71,7 +71,7 @@ class SourceProcess {
   #scheduler: Scheduler | null = null;
   #listening: number[] = [];
   #connected = 0;
-  #feedEnded = false;
+  #allListed = false;
   #settledPages = 0;
   #closing = false;
   #dealing: Dealing = "all";
@@ -248,10 +248,14 @@ class SourceProcess {
       this.#pump();
     } else if (notice.type === "device-state") {
       tell({ type: "device-state", bytes: notice.bytes, atEpochMs: notice.atEpochMs });
-    } else if (notice.type === "ended") {
-      this.#feedEnded = true;
+    } else if (notice.type === "listed") {
+      this.#allListed = true;
+      // Where the guest resumes before all is there, what is under way stands before the answers to its faults.
+      if (this.#dealing === "all") this.#senders.widen();
       this.#hints?.end();
       this.#pump();
+    } else if (notice.type === "ended") {
+      tell({ type: "stream-ended" });
     } else fail(notice.error);
   }
 
@@ -324,7 +328,7 @@ class SourceProcess {
   }
 
   async #pumpOnListings(): Promise<void> {
-    for (let seen = 0; !this.#feedEnded; ) {
+    for (let seen = 0; !this.#allListed; ) {
       seen = await this.#gate.nextListing(seen);
       const beginMs = performance.now();
       this.#pump();
@@ -336,7 +340,7 @@ class SourceProcess {
   #pump(): void {
     const scheduler = this.#scheduler;
     if (scheduler === null || this.#connected < this.#connections || this.#closing) return;
-    if (this.#feedEnded && this.#dealing === "nothing" && this.#set === 0 && this.#wantedSet !== null) {
+    if (this.#allListed && this.#dealing === "nothing" && this.#set === 0 && this.#wantedSet !== null) {
       this.#chooseResumeSet(this.#wantedSet);
     }
     this.#starving = false;
@@ -349,7 +353,7 @@ class SourceProcess {
       }
     }
     // What is dealt need not be waited for: a connection delivers in order, and its totals are checked over there.
-    if (this.#feedEnded && this.#senders.nothingCollected && this.#nothingToDeal(scheduler)) {
+    if (this.#allListed && this.#senders.nothingCollected && this.#nothingToDeal(scheduler)) {
       this.#closing = true;
       // Requests come as soon as the destination has the package, which follows this set.
       if (!this.#resumed || this.#set === 0) {
@@ -393,7 +397,7 @@ class SourceProcess {
       hotPages: ledger.hotPages(),
       listedRecords: ledger.listedRecords,
       passes: ledger.passes,
-      firstPassDone: this.#feedEnded || ledger.passes > 1 || listedPages === ledger.totalPages,
+      firstPassDone: this.#allListed || ledger.passes > 1 || listedPages === ledger.totalPages,
       faults: ledger.faults,
       settledPages: this.#settledPages,
       bytesOnWire: this.#senders.bytesOnWire + (this.#fault?.bytesOnWire ?? 0),
@@ -414,7 +418,7 @@ class SourceProcess {
   /** Once, while the guest still runs here: they cost next to nothing, and each may be a fault. */
   #oweKernelsZeros(ledger: Ledger): void {
     const kernel = this.#hints?.kernelPages ?? null;
-    if (this.#owesKernelsZeros || kernel === null || this.#dealing !== "all" || this.#feedEnded) return;
+    if (this.#owesKernelsZeros || kernel === null || this.#dealing !== "all" || this.#allListed) return;
     this.#owesKernelsZeros = true;
     if (oweZeroPages(ledger, kernel, this.#readable) > 0) this.#pumpSoon();
   }

@@ -80,7 +80,10 @@ export type SourceNotice =
       readonly totalBytes: number;
     }
   | { readonly type: "counters"; readonly counters: SourceCounters }
+  /** Not checked yet: `stream-ended` says that it was right. */
   | { readonly type: "device-state"; readonly bytes: Uint8Array; readonly atEpochMs: number }
+  /** QEMU's stream was whole, and so was what was told of it. */
+  | { readonly type: "stream-ended" }
   | { readonly type: "pages-complete"; readonly totals: readonly ConnectionTotals[] }
   | {
       readonly type: "resume-set-complete";

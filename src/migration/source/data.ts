@@ -22,6 +22,7 @@ export class SourceData {
   readonly #connected = Promise.withResolvers<void>();
   readonly #head = Promise.withResolvers<Head>();
   readonly #deviceState = Promise.withResolvers<DeviceStateNotice>();
+  readonly #streamEnded = Promise.withResolvers<void>();
   readonly #pagesComplete = Promise.withResolvers<readonly ConnectionTotals[]>();
   readonly #resumeSet = Promise.withResolvers<ResumeSet>();
   readonly #remainder = Promise.withResolvers<Remainder>();
@@ -61,9 +62,14 @@ export class SourceData {
     return this.#until(this.#head.promise, signal);
   }
 
-  /** QEMU's device sections; comes when QEMU has stopped the guest and finished. */
+  /** QEMU's device sections; comes when QEMU has stopped the guest. Not checked before {@link streamEnded}. */
   deviceState(signal: AbortSignal): Promise<DeviceStateNotice> {
     return this.#until(this.#deviceState.promise, signal);
+  }
+
+  /** QEMU has finished, its stream was whole and the device state is what {@link deviceState} gave. */
+  streamEnded(signal: AbortSignal): Promise<void> {
+    return this.#until(this.#streamEnded.promise, signal);
   }
 
   /** Everything that QEMU listed has left. */
@@ -108,6 +114,7 @@ export class SourceData {
       else if (notice.type === "connected") this.#connected.resolve();
       else if (notice.type === "head") this.#head.resolve(notice);
       else if (notice.type === "device-state") this.#deviceState.resolve(notice);
+      else if (notice.type === "stream-ended") this.#streamEnded.resolve();
       else if (notice.type === "pages-complete") this.#pagesComplete.resolve(notice.totals);
       else if (notice.type === "resume-set-complete") this.#resumeSet.resolve(notice);
       else if (notice.type === "remainder-complete") this.#remainder.resolve(notice);

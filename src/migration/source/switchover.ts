@@ -37,7 +37,7 @@ export async function switchover(run: SourceRun): Promise<void> {
   ]);
 
   // Only a QEMU that has ended its migration has let go of its disks, and only then can it be continued, too.
-  await run.qemu.completed(signal);
+  await Promise.all([run.qemu.completed(signal), carrier.streamEnded(signal)]);
   const prepared = await link.receive("prepared", { signal, timeoutMs: PREPARED_TIMEOUT_MS });
   run.moments.pagesMs = prepared.pagesCompleteAtEpochMs;
   run.moments.loadedMs = prepared.loadedAtEpochMs;

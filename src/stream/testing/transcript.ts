@@ -5,7 +5,7 @@ import { PAGE_BYTES, type StreamHandler, StreamReader, type StreamReaderOptions 
 export type Entry = string;
 
 /** A handler that writes down every call. */
-export function transcriber(entries: Entry[]): Required<StreamHandler> {
+export function transcriber(entries: Entry[]): Required<Omit<StreamHandler, "deviceStateUnchecked">> {
   const note =
     (name: string) =>
     (...values: unknown[]) => {
