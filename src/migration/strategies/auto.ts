@@ -1,7 +1,7 @@
-import { FEW_COLD_PAGES } from "./hybrid.ts";
 import { leftForPagesMs, PreCopyRun } from "./pre-copy.ts";
 import {
   type Decision,
+  FEW_COLD_PAGES,
   inMs,
   type Observation,
   pagesMs,

@@ -1,15 +1,13 @@
 import { Rounds } from "./rounds.ts";
 import {
   type Decision,
+  FEW_COLD_PAGES,
   inMs,
   type Observation,
   pagesMs,
   type Strategy,
   type StrategyRun,
 } from "./strategy.ts";
-
-/** So few pages that were never written to count as none: a group's rest on each connection. */
-export const FEW_COLD_PAGES = 1024;
 
 /** Another round for less than this would only cost time. */
 const NEGLIGIBLE_MS = 40;

@@ -2,6 +2,7 @@ import { Rounds } from "./rounds.ts";
 import {
   type Decision,
   expectedDowntimeMs,
+  FEW_COLD_PAGES,
   inMs,
   type Observation,
   pagesMs,
@@ -21,7 +22,7 @@ const DRAINED_MS = 10;
 /** For so many downtime limits at most: QEMU's rate of dirtying is of its last round, and may be of long ago. */
 const DRAINING_LIMITS = 3;
 
-/** Above the last round's pages by this much, so that a guest that writes a little more doesn't cost a round. */
+/** Above what rounds came down to by this much, so that a guest that writes a little more doesn't cost a round. */
 const HEADROOM = 1.5;
 
 /**
@@ -47,6 +48,7 @@ export class PreCopyRun implements StrategyRun {
       observation.rounds,
       pagesMs(observation, observation.backlogPages + observation.unlistedPages),
     );
+    if (observation.coldPages > FEW_COLD_PAGES) rounds.beginAnew();
     if (!observation.firstPassDone) {
       return { action: "go-on", hurry: false, reason: "the first pass isn't over" };
     }
@@ -61,11 +63,11 @@ export class PreCopyRun implements StrategyRun {
       const reason = `${expected}, and what waits here drains`;
       return { action: "go-on", hurry: rounds.slowly, reason };
     }
-    if (rounds.shrinking) {
-      const reason = `${expected}, and rounds still shrink`;
+    if (!rounds.stalled) {
+      const reason = `${expected}, and rounds may still shrink`;
       return { action: "permit", pagesMs: Math.min(NEGLIGIBLE_MS, leftMs), hurry: rounds.slowly, reason };
     }
-    const enoughMs = Math.max(NEGLIGIBLE_MS, rounds.lastMs * HEADROOM);
+    const enoughMs = Math.max(NEGLIGIBLE_MS, rounds.recentLeastMs * HEADROOM);
     const reason = `${expected}, and further rounds don't lower it`;
     return { action: "permit", pagesMs: Math.min(enoughMs, leftMs), hurry: true, reason };
   }

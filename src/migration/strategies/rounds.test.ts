@@ -44,6 +44,44 @@ test("a round shrinks when it is notably smaller than the one before, and slowly
   }
 });
 
+/** After which of these rounds they are said to have stalled; -1: after none. */
+function stallsAfter(...sizes: readonly number[]): number {
+  const rounds = new Rounds();
+  for (const [index, owedMs] of [...sizes, 0].entries()) {
+    rounds.follow(index + 1, owedMs);
+    if (rounds.stalled) return index;
+  }
+  return -1;
+}
+
+test("two rounds in a row that don't shrink stall, and one does not", () => {
+  assert.equal(stallsAfter(400, 390, 200, 190, 100), -1);
+  assert.equal(stallsAfter(400, 390, 380), 3);
+});
+
+test("rounds that go up and down stall when five were not the smallest", () => {
+  assert.equal(stallsAfter(100, 140, 110, 150, 120, 160, 120), 6);
+});
+
+test("a round twice as large as the one before begins anew, but not for ever", () => {
+  assert.equal(stallsAfter(40, 950, 600, 400, 250, 160, 100, 60), -1);
+  assert.equal(stallsAfter(...Array.from({ length: 20 }, (_, index) => (index % 2 === 0 ? 100 : 250))), 16);
+});
+
+test("what was before rounds began anew counts neither for stalling nor as what they came down to", () => {
+  const rounds = new Rounds();
+  for (const [index, owedMs] of [30, 30, 30, 0].entries()) rounds.follow(index + 1, owedMs);
+  assert.deepEqual([rounds.stalled, rounds.recentLeastMs], [true, 30]);
+  rounds.beginAnew();
+  assert.deepEqual([rounds.stalled, rounds.recentLeastMs], [false, Number.POSITIVE_INFINITY]);
+});
+
+test("what rounds come down to is the smallest of the last three", () => {
+  const rounds = new Rounds();
+  for (const [index, owedMs] of [10, 90, 70, 80, 0].entries()) rounds.follow(index + 1, owedMs);
+  assert.equal(rounds.recentLeastMs, 70);
+});
+
 test("a round is as large as the most that was owed during it", () => {
   const rounds = new Rounds();
   rounds.follow(1, 100);

@@ -50,8 +50,17 @@ test("pre-copy asks for a negligible rest while rounds shrink although the limit
 });
 
 test("pre-copy is content with what rounds come down to when they stop shrinking", () => {
-  const permitted = atEachSync([12_000, 6000, 3000, 2900, 2950]);
-  assert.deepEqual(permitted, [40, 40, 40, 40, 145]);
+  const permitted = atEachSync([12_000, 6000, 3000, 2900, 2950, 2950]);
+  assert.deepEqual(permitted, [40, 40, 40, 40, 40, 145]);
+});
+
+test("pre-copy judges no round while pages wait that the guest doesn't write to", () => {
+  const run = strategies["pre-copy"].start();
+  const permitted = [1025, 1025, 1025, 1025, 0, 0, 0].map((coldPages, round) => {
+    const decision = run.decide({ ...calm, coldPages, unlistedPages: 3000, rounds: round + 1 });
+    return decision.action === "permit" ? decision.pagesMs : decision.action;
+  });
+  assert.deepEqual(permitted, [40, 40, 40, 40, 40, 40, 150]);
 });
 
 test("pre-copy never permits more than the downtime limit leaves", () => {

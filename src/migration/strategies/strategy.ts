@@ -59,6 +59,9 @@ export interface Strategy {
   start(): StrategyRun;
 }
 
+/** So few pages that were never written to count as none: a group's rest on each connection. */
+export const FEW_COLD_PAGES = 1024;
+
 /** How long so many pages take at the rate of now, in milliseconds; infinite while no rate is known. */
 export function pagesMs(observation: Observation, pages: number): number {
   if (pages === 0) return 0;
