@@ -19,8 +19,8 @@ export function parseJson(json: Uint8Array): unknown {
 }
 
 /** Whether a text has a byte 0, which no JSON has but all binary data does. */
-export function hasByteZero(bytes: Uint8Array, from = 0): boolean {
-  return asBuffer(bytes).includes(0, from);
+export function hasByteZero(bytes: Uint8Array): boolean {
+  return asBuffer(bytes).includes(0);
 }
 
 /** What is wrong with the description of the devices. */

@@ -40,9 +40,9 @@ export interface StreamHandler {
   /** A command; for PACKAGED (7) the payload is the package itself: see `readPackage`. Bytes are the caller's. */
   command?(type: number, payload: Uint8Array): void;
   /**
-   * What has come looks like the whole device state with its description, and is about to be checked, which takes the
-   * longer the less that was done before: for those who can use it unchecked meanwhile. Whether it is the device state
-   * {@link deviceState} tells, with the same number of bytes or another. Valid only during the call.
+   * What has come looks like the whole device state with its description, and is about to be checked, which takes some
+   * milliseconds: for those who can use it unchecked meanwhile. Whether it was the device state {@link deviceState} tells,
+   * with the same number of bytes or another. Valid only during the call.
    */
   deviceStateUnchecked?(bytes: Uint8Array): void;
   /** Everything between the last RAM section and the end-of-stream byte, verbatim. Bytes are the caller's. */

@@ -63,6 +63,11 @@ export class AcknowledgedHold {
     return this.#stage === "rounds" && this.#broughtFew;
   }
 
+  /** QEMU has looked again since it was held, and is read as far as pages leave. */
+  get hasLookedAgain(): boolean {
+    return this.#stage === "rounds";
+  }
+
   #isListed(ledger: Ledger): boolean {
     if (ledger.passes >= this.#untilPasses) return true;
     return this.#emptyReadings >= EMPTY_READINGS && ledger.listedPages() === ledger.totalPages;

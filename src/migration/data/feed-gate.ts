@@ -6,7 +6,8 @@ const PROGRESS = 2;
 const HELD = 3;
 const AWAKE = 4;
 const CLOSE = 5;
-const WORDS = 6;
+const LOOKED_AGAIN = 6;
+const WORDS = 7;
 
 /** The gate stands open: the feed reads as fast as QEMU writes. */
 export const GATE_OPEN = -1;
@@ -77,6 +78,16 @@ export class FeedGate {
   /** Whether the feed reads nothing until pages leave. */
   get isHeld(): boolean {
     return Atomics.load(this.#words, HELD) === 1;
+  }
+
+  /** Feed: QEMU has looked again at what is dirty, and is read as far as pages leave from now on. */
+  setLookedAgain(): void {
+    Atomics.store(this.#words, LOOKED_AGAIN, 1);
+  }
+
+  /** Whether what QEMU says to be dirty is what the guest wrote to lately, and not what it was long ago. */
+  get hasLookedAgain(): boolean {
+    return Atomics.load(this.#words, LOOKED_AGAIN) === 1;
   }
 
   /** Tells the feed that pages have left. */

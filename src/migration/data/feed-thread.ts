@@ -73,6 +73,7 @@ class Feed implements StreamHandler {
     const reader = new StreamReader(this, { wantsContent: (block) => !readable.has(block.name) });
     const buffer = Buffer.allocUnsafeSlow(READ_BYTES);
     const hold = input.acknowledged ? new AcknowledgedHold() : null;
+    if (hold === null) this.#gate.setLookedAgain();
     const rule = hold === null ? allowedBytes : hold.allowedBytes.bind(hold);
     for (;;) {
       const allowed = this.#gate.waitForAllowance(this.#ledger, rule);
@@ -80,6 +81,7 @@ class Feed implements StreamHandler {
       if (bytes === 0) break;
       reader.push(buffer.subarray(0, bytes));
       hold?.didRead(this.#ledger);
+      if (hold?.hasLookedAgain) this.#gate.setLookedAgain();
       this.#gate.listed();
       if (hold?.mayRest) this.#gate.rest(REST_MS);
     }

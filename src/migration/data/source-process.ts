@@ -398,6 +398,7 @@ class SourceProcess {
       listedRecords: ledger.listedRecords,
       passes: ledger.passes,
       firstPassDone: this.#allListed || ledger.passes > 1 || listedPages === ledger.totalPages,
+      hasLookedAgain: this.#gate.hasLookedAgain,
       faults: ledger.faults,
       settledPages: this.#settledPages,
       bytesOnWire: this.#senders.bytesOnWire + (this.#fault?.bytesOnWire ?? 0),

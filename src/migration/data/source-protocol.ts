@@ -138,6 +138,8 @@ export interface SourceCounters {
   readonly passes: number;
   /** QEMU has begun its second pass, or ended. */
   readonly firstPassDone: boolean;
+  /** What QEMU says to be dirty is what the guest wrote to lately: it is not held any more, or never was. */
+  readonly hasLookedAgain: boolean;
   /** Pages that the running destination asked for. */
   readonly faults: number;
   /** Pages that left `owed` in any way since the start. */

@@ -76,6 +76,7 @@ export async function live(run: SourceRun): Promise<void> {
     const observation: Observation = {
       atMs: run.log.atMs,
       firstPassDone: counters.firstPassDone,
+      hasLookedAgain: counters.hasLookedAgain,
       backlogPages: counters.backlogPages,
       coldPages: counters.coldPages,
       dirtyPagesPerSecond: figures.dirtyPagesPerSecond,

@@ -1,9 +1,10 @@
 import { leftForPagesMs, PreCopyRun } from "./pre-copy.ts";
 import {
   type Decision,
-  FEW_COLD_PAGES,
   inMs,
+  isSettled,
   type Observation,
+  OUTRUN_MS,
   pagesMs,
   type Strategy,
   type StrategyRun,
@@ -14,9 +15,6 @@ const STALLED_ROUNDS = 2;
 
 /** A guest that dirties this share of what leaves makes each round nearly as long as the one before. */
 const OUTRUN_SHARE = 0.85;
-
-/** For so long, since rates are averages over a second. */
-const OUTRUN_MS = 1_000;
 
 /**
  * Begins as pre-copy, which needs no fault where it succeeds, and goes over to hybrid when its own rounds show that it
@@ -44,8 +42,8 @@ class AutoRun implements StrategyRun {
       this.#round = observation.rounds;
       // QEMU may go round after round over a few pages while cold ones still wait here: that says nothing of what the
       // guest writes to, whose turn comes after them.
-      const unsettled = observation.coldPages > FEW_COLD_PAGES;
-      this.#inVain = unsettled || rounds.shrinking || rounds.lastMs <= limitMs ? 0 : this.#inVain + 1;
+      this.#inVain =
+        !isSettled(observation) || rounds.shrinking || rounds.lastMs <= limitMs ? 0 : this.#inVain + 1;
     }
     if (!observation.firstPassDone) return decision;
     if (this.#isOutrun(observation, limitMs)) {
@@ -62,10 +60,10 @@ class AutoRun implements StrategyRun {
 
   /** Whether the guest has dirtied about as fast as pages leave for a while, and what is left is above the limit. */
   #isOutrun(observation: Observation, limitMs: number): boolean {
-    const { atMs, coldPages, backlogPages, unlistedPages, dirtyPagesPerSecond, pagesPerSecond } = observation;
+    const { atMs, backlogPages, unlistedPages, dirtyPagesPerSecond, pagesPerSecond } = observation;
     const leftMs = pagesMs(observation, backlogPages + unlistedPages);
     const outrun = pagesPerSecond > 0 && dirtyPagesPerSecond >= pagesPerSecond * OUTRUN_SHARE;
-    if (!outrun || coldPages > FEW_COLD_PAGES || leftMs <= limitMs) this.#outrunSinceMs = null;
+    if (!outrun || !isSettled(observation) || leftMs <= limitMs) this.#outrunSinceMs = null;
     else this.#outrunSinceMs ??= atMs;
     return this.#outrunSinceMs !== null && atMs - this.#outrunSinceMs >= OUTRUN_MS;
   }

@@ -1,13 +1,17 @@
 import { Rounds } from "./rounds.ts";
 import {
   type Decision,
-  FEW_COLD_PAGES,
   inMs,
+  isSettled,
   type Observation,
+  OUTRUN_MS,
   pagesMs,
   type Strategy,
   type StrategyRun,
 } from "./strategy.ts";
+
+/** A round later it is known what is left; where none comes, and QEMU makes tens a second, there is nothing to wait for. */
+const LOOK_MS = 1_000;
 
 /** Another round for less than this would only cost time. */
 const NEGLIGIBLE_MS = 40;
@@ -27,26 +31,36 @@ export const hybrid: Strategy = {
 
 class HybridRun implements StrategyRun {
   readonly #rounds = new Rounds();
+  #outrunSinceMs: number | null = null;
+  #settledAtMs: number | null = null;
 
   decide(observation: Observation): Decision {
     const owedMs = pagesMs(observation, observation.backlogPages + observation.unlistedPages);
     this.#rounds.follow(observation.rounds, owedMs);
-    if (!observation.firstPassDone || observation.coldPages > FEW_COLD_PAGES) {
+    if (!isSettled(observation)) {
+      this.#rounds.beginAnew();
       return { action: "go-on", hurry: false, reason: "pages that the guest doesn't write to go first" };
     }
-    const { backlogPages, dirtyPagesPerSecond, pagesPerSecond } = observation;
+    const { atMs, backlogPages, dirtyPagesPerSecond, pagesPerSecond } = observation;
     const left = `${inMs(owedMs)} of pages are left`;
-    if (owedMs <= NEGLIGIBLE_MS) return stop(`${left}, not worth a round`);
-    if (backlogPages > 0 && pagesPerSecond <= 0) {
+    this.#settledAtMs ??= atMs;
+    const isKnown = this.#rounds.isJudged || atMs - this.#settledAtMs >= LOOK_MS;
+    if (isKnown && owedMs <= NEGLIGIBLE_MS) return stop(`${left}, not worth a round`);
+    if (pagesPerSecond <= 0) {
+      if (isKnown && backlogPages === 0) return stop(`${left}, and none waits here`);
       // A link that carries nothing would not carry what the guest needs to resume either.
       return { action: "go-on", hurry: false, reason: `${left}, and none leaves now` };
     }
-    if (dirtyPagesPerSecond >= pagesPerSecond) {
+    if (dirtyPagesPerSecond < pagesPerSecond) this.#outrunSinceMs = null;
+    else {
+      // Pages that the guest writes to leave faster than those before them did: as differences.
+      this.#outrunSinceMs ??= atMs;
       const rates = `${Math.round(dirtyPagesPerSecond)} pages/s, ${Math.round(pagesPerSecond)} leave`;
-      return stop(`${left}, and the guest dirties ${rates}`);
+      if (atMs - this.#outrunSinceMs >= OUTRUN_MS) return stop(`${left}, and the guest dirties ${rates}`);
     }
     if (this.#rounds.slowly) return stop(`${left}, and rounds hardly shrink`);
-    return { action: "go-on", hurry: false, reason: `${left}, and rounds shrink` };
+    const why = isKnown ? "and rounds shrink" : "and QEMU has not looked for others since";
+    return { action: "go-on", hurry: false, reason: `${left}, ${why}` };
   }
 }
 

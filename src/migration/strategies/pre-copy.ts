@@ -2,8 +2,8 @@ import { Rounds } from "./rounds.ts";
 import {
   type Decision,
   expectedDowntimeMs,
-  FEW_COLD_PAGES,
   inMs,
+  isSettled,
   type Observation,
   pagesMs,
   type Strategy,
@@ -48,7 +48,7 @@ export class PreCopyRun implements StrategyRun {
       observation.rounds,
       pagesMs(observation, observation.backlogPages + observation.unlistedPages),
     );
-    if (observation.coldPages > FEW_COLD_PAGES) rounds.beginAnew();
+    if (!isSettled(observation)) rounds.beginAnew();
     if (!observation.firstPassDone) {
       return { action: "go-on", hurry: false, reason: "the first pass isn't over" };
     }

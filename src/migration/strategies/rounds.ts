@@ -37,8 +37,8 @@ export class Rounds {
   /** What is owed now, in the round of now. */
   follow(round: number, owedMs: number): void {
     if (round > this.#round) {
-      this.#shrinking = this.#currentMs < this.#lastMs * WORTHWHILE_SHARE;
-      this.#slowly = this.#currentMs > this.#lastMs * QUICK_SHARE;
+      this.#shrinking = this.#isPassedOver || this.#currentMs < this.#lastMs * WORTHWHILE_SHARE;
+      this.#slowly = !this.#isPassedOver && this.#currentMs > this.#lastMs * QUICK_SHARE;
       if (this.#round > 0) this.#finish();
       this.#round = round;
       this.#currentMs = owedMs;
@@ -49,9 +49,16 @@ export class Rounds {
   /** Rounds until now tell nothing of those to come: pages still leave that the guest does not write to. */
   beginAnew(): void {
     this.#isPassedOver = true;
+    this.#shrinking = true;
+    this.#slowly = false;
     this.#finished = 0;
     this.#recentMs = [];
     this.#forgetBest();
+  }
+
+  /** Whether a round is over that began after {@link beginAnew}. */
+  get isJudged(): boolean {
+    return this.#finished > 0;
   }
 
   /** Rounds come down no further: several in a row did not shrink, or many none was the smallest of. */

@@ -6,6 +6,8 @@ export interface Observation {
   readonly atMs: number;
   /** QEMU has gone through all of its memory once. */
   readonly firstPassDone: boolean;
+  /** QEMU has looked at what is dirty since it was last held up: before, it knows of little. */
+  readonly hasLookedAgain: boolean;
   /** Pages owed or on their way, as far as QEMU has told us. */
   readonly backlogPages: number;
   /** Of those that wait, pages that the guest was not seen writing to. */
@@ -60,7 +62,15 @@ export interface Strategy {
 }
 
 /** So few pages that were never written to count as none: a group's rest on each connection. */
-export const FEW_COLD_PAGES = 1024;
+const FEW_COLD_PAGES = 1024;
+
+/** For so long a guest must have dirtied as fast as pages leave before that counts: rates are averages over a second. */
+export const OUTRUN_MS = 1_000;
+
+/** Whether what is left are pages that the guest writes to, and QEMU knows which: from then on rounds tell something. */
+export function isSettled({ firstPassDone, hasLookedAgain, coldPages }: Observation): boolean {
+  return firstPassDone && hasLookedAgain && coldPages <= FEW_COLD_PAGES;
+}
 
 /** How long so many pages take at the rate of now, in milliseconds; infinite while no rate is known. */
 export function pagesMs(observation: Observation, pages: number): number {
