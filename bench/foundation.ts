@@ -98,10 +98,11 @@ function table(lines: readonly Line[]): string {
     "starting the destination's QEMU, that of stock QEMU does not. Pause seen is the client's longest silence around",
     "the switchover. Raw results with the command of each: `foundation.jsonl`. Made by `node bench/foundation.ts`.",
     "",
-    "| guest | engine | runs | total s | downtime ms | pause seen ms | MB on the wire | rounds | verified |",
-    "|---|---|---|---|---|---|---|---|---|",
+    "| guest | engine | runs | total s | of it set-up s | downtime ms | pause seen ms | MB on the wire | rounds | verified |",
+    "|---|---|---|---|---|---|---|---|---|---|",
     ...rows(comparisonCells(), lines, (of) => [
       shown(of.totalMs === null ? null : of.totalMs / 1000, 1),
+      shown(of.setupMs === null ? null : of.setupMs / 1000, 1),
       shown(of.downtimeMs, 0),
       shown(of.switchoverPauseSeenMs, 0),
       shown(of.bytesOnWire / 1e6, 0),
