@@ -64,7 +64,8 @@ class Feed implements StreamHandler {
   #configuration: Uint8Array = new Uint8Array();
   #uncut: Uint8Array = new Uint8Array();
   readonly #deviceState = new EarlyDeviceState((bytes) => {
-    const own = bytes.slice();
+    // Not slice(): that of a Buffer is a view of memory which is not its own.
+    const own = new Uint8Array(bytes);
     tell({ type: "device-state", bytes: own, atEpochMs: Date.now() }, own.buffer);
   });
 

@@ -4,6 +4,9 @@ import type { Observation } from "../strategies/strategy.ts";
 import { FIXED_DOWNTIME_MS, ProgressMeter } from "./progress.ts";
 import type { SourceRun } from "./run.ts";
 
+/** A QEMU whose guest has powered off ends within this, or not at all. */
+const ENDING_MS = 5_000;
+
 /** QEMU is asked for its figures this often; each answer costs its main loop some 0.1 ms. */
 const FIGURES_INTERVAL_MS = 100;
 
@@ -51,12 +54,13 @@ export async function live(run: SourceRun): Promise<void> {
     if (isEvent(event, "STOP")) stopped.abort();
     if (isEvent(event, "MIGRATION") && event.data.status === "completed") stopped.abort();
     if (isEvent(event, "MIGRATION") && event.data.status === "failed") {
-      run.fail(
-        new GodwitError("GODWIT_QEMU_MIGRATION", "QEMU gave up its migration", {
-          side: "source",
-          advice: `see QEMU's log ${options.machine.logPath}`,
-        }),
-      );
+      const gaveUp = new GodwitError("GODWIT_QEMU_MIGRATION", "QEMU gave up its migration", {
+        side: "source",
+        advice: `see QEMU's log ${options.machine.logPath}`,
+      });
+      // A QEMU that ends with its guest gives up first: its end tells why.
+      if (run.guestPoweredOff) setTimeout(() => run.fail(gaveUp), ENDING_MS).unref();
+      else run.fail(gaveUp);
     }
   });
   let permittedMs = 0;

@@ -80,12 +80,11 @@ export async function preflight(run: SourceRun): Promise<void> {
 
 /** A guest that powers off, and a QEMU that dies, end the migration. */
 function watchGuest(run: SourceRun): void {
-  let poweredOff = false;
   run.watch(
     (event) => {
-      if (isEvent(event, "SHUTDOWN") && event.data.guest) poweredOff = true;
+      if (isEvent(event, "SHUTDOWN") && event.data.guest) run.guestPoweredOff = true;
     },
-    (error) => run.fail(poweredOff ? guestPoweredOff(run) : qemuGone(run, error)),
+    (error) => run.fail(run.guestPoweredOff ? guestPoweredOff(run) : qemuGone(run, error)),
   );
 }
 

@@ -71,6 +71,8 @@ export class SourceRun {
   data: SourceData | null = null;
   memory: MemorySurvey = { sources: [], unreadable: [] };
   guestWasPaused = false;
+  /** The guest has powered off, so that QEMU is about to end. */
+  guestPoweredOff = false;
   /** How to ask the guest for its free pages; null: it isn't asked. */
   hints: HintsInput | null = null;
   /** What it dropped of its page cache before it was asked; null when it wasn't to. */
