@@ -7,6 +7,7 @@ import {
   GuestHelper,
   guestPageCount,
   HeldLocks,
+  HOLD_US,
   type SharedDoorbell,
 } from "../src/hints/index.ts";
 import { toolchain } from "../src/lab/toolchain.ts";
@@ -130,7 +131,10 @@ test("a guest's helper lists free pages and the working set, as they are", {
       await guest.ping(PATIENT);
       using answers = new HeldLocks(doorbell, guestPageCount(pieces));
       const driver = await free({ perCpu: false });
-      const pages = countPages((await answers.freePages(request, PATIENT)).runs);
+      const answer = await answers.freePages(request, PATIENT);
+      // A try that a busy host lost costs its whole hold; one that it won less.
+      assert.ok(answers.thrownAway > 0 || answer.lockMs < HOLD_US / 1000, `${answer.lockMs} ms`);
+      const pages = countPages(answer.runs);
       assert.ok(Math.abs(driver.pages - pages) < 8 * PAGES_PER_MIB, `${driver.pages} and ${pages}`);
     },
   );

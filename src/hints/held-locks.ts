@@ -41,7 +41,7 @@ const states = { held: 1, answered: 2, timedOut: 3, refused: 4, malformed: 5 } a
  * The guest's locks are held so long at most: reading takes 2 to 5 ms, and a guest that stands still for a tenth of a
  * second is noticed by its clients.
  */
-const HOLD_US = 100_000;
+export const HOLD_US = 100_000;
 
 /** A host that is busy may come too late, but hardly so often. */
 const MOST_TRIES = 8;

@@ -1,7 +1,7 @@
 export { GuestHelper } from "./client.ts";
 export type { FreePageLister } from "./free-page-lister.ts";
 export { type BlockRuns, blockRunsOf, type GuestMemoryPiece, guestPageCount } from "./guest-pages.ts";
-export { HeldLocks, type SharedDoorbell } from "./held-locks.ts";
+export { HeldLocks, HOLD_US, type SharedDoorbell } from "./held-locks.ts";
 export {
   type DropCacheAnswer,
   type FreePagesAnswer,
