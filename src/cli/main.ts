@@ -1,6 +1,8 @@
 import { readFileSync } from "node:fs";
-import { useCompileCache } from "../base/compile-cache.ts";
+import { compileAhead, useCompileCache } from "../base/compile-cache.ts";
 
+// An agent lives long and is in a hurry when a guest stands still; any other command is over before that would pay.
+if (process.argv[2] === "agent") compileAhead();
 useCompileCache();
 const { runCommandLine } = await import("./program.ts");
 const { processTerminal } = await import("./terminal.ts");

@@ -1,26 +1,31 @@
 /** A timer of Node may come this much too late; the last stretch is watched in naps. */
 const TIMER_LATENESS_MS = 1.5;
 
-/** Longest nap: the error of every alarm, and the longest that sockets wait meanwhile. */
+/** Longest nap unless told otherwise: the error of every alarm, and the longest that sockets wait meanwhile. */
 const NAP_MS = 0.1;
 
 const napCell = new Int32Array(new SharedArrayBuffer(4));
 
 /**
  * Calls back at a time of `performance.now()`, on average within a tenth of a millisecond where a timer of Node is
- * a whole one late. The last millisecond and a half before an alarm are spent in naps of a tenth of a millisecond
- * between looks at the sockets: about a tenth of a processor while alarms follow each other closely, and nothing
+ * a whole one late. The last millisecond and a half before an alarm are spent in naps between looks at the sockets: with
+ * naps of a tenth of a millisecond about a tenth of a processor while alarms follow each other closely, and nothing
  * otherwise. It is for programs that do little else.
  */
 export class PreciseAlarm {
   readonly #callback: (now: number) => void;
+  readonly #napMs: number;
   #dueAt = Number.POSITIVE_INFINITY;
   #timer: NodeJS.Timeout | null = null;
   #immediate: NodeJS.Immediate | null = null;
 
-  /** @param callback gets the current time, and may set the alarm again */
-  constructor(callback: (now: number) => void) {
+  /**
+   * @param callback gets the current time, and may set the alarm again
+   * @param napMs the longest that sockets wait; each nap's end takes the processor from whoever has it
+   */
+  constructor(callback: (now: number) => void, napMs = NAP_MS) {
     this.#callback = callback;
+    this.#napMs = napMs;
   }
 
   /** Sets the alarm to a time of `performance.now()`; there is one, the last set counts. */
@@ -64,7 +69,7 @@ export class PreciseAlarm {
       return;
     }
     const leftMs = this.#dueAt - now;
-    if (leftMs < TIMER_LATENESS_MS) Atomics.wait(napCell, 0, 0, Math.min(NAP_MS, leftMs));
+    if (leftMs < TIMER_LATENESS_MS) Atomics.wait(napCell, 0, 0, Math.min(this.#napMs, leftMs));
     this.#wait();
   };
 }

@@ -162,6 +162,8 @@ function tell(notice: FeedNotice, ...given: ArrayBuffer[]): void {
 }
 
 keepCompiled();
+// Taking a thread down holds up the whole process, and it is over when the guest stands still.
+parentPort!.ref();
 try {
   new Feed().run();
 } catch (thrown) {

@@ -252,8 +252,8 @@ class SourceProcess {
       this.#allListed = true;
       // Where the guest resumes before all is there, what is under way stands before the answers to its faults.
       if (this.#dealing === "all") this.#senders.widen();
-      this.#hints?.end();
       this.#pump();
+      this.#hints?.end();
     } else if (notice.type === "ended") {
       tell({ type: "stream-ended" });
     } else fail(notice.error);

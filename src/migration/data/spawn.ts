@@ -1,6 +1,7 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import type { Socket } from "node:net";
 import { fileURLToPath } from "node:url";
+import { COMPILE_AHEAD } from "../../base/compile-cache.ts";
 import { GodwitError, type Side } from "../../base/errors.ts";
 
 /** A running data process: typed messages both ways until it ends. */
@@ -26,7 +27,7 @@ export function spawnDataProcess<Command extends object, Notice>(
   qemuSocket: Socket,
 ): DataProcess<Command, Notice> {
   const path = fileURLToPath(new URL(script, import.meta.url));
-  const child = spawn(process.execPath, [path], {
+  const child = spawn(process.execPath, [...COMPILE_AHEAD, path], {
     stdio: [qemuSocket, "ignore", "inherit", "ipc"],
     serialization: "advanced",
   });
