@@ -95,6 +95,18 @@ test("stock QEMU that stops the guest first delivers it running, and all of the 
   assert.ok(result.downtimeMs! > 0.8 * result.totalMs!, `${result.downtimeMs} of ${result.totalMs} ms`);
 });
 
+test("by post-copy of stock QEMU a guest waits for pages, and how long is known", async () => {
+  const { ended } = lab("--engine", "qemu", "--strategy", "post-copy", "--hosts", "loopback", ...small);
+  const end = await ended;
+  const result = labResultSchema.parse(lastLine(end));
+  assert.equal(end.code, 0, end.stderr);
+  assert.equal(result.guestVerified, true);
+  assert.ok(
+    result.pages.faulted > 0 && result.stalledMs! > 0,
+    `${result.pages.faulted}, ${result.stalledMs}`,
+  );
+});
+
 for (const engine of ["qemu", "godwit"]) {
   test(`a move by ${engine} that takes longer than it may is given up, and the guest runs on whole`, async () => {
     const slow = ["--hosts", "loopback", "--link", "4Mbit/s", "--give-up", "1s"];

@@ -16,6 +16,7 @@ export interface EngineMove
     | "pages"
     | "freePages"
     | "postcopy"
+    | "stalledMs"
     | "rounds"
     | "sourceEnded"
     | "cpu"
@@ -60,6 +61,7 @@ export const noFigures = {
   pages: { total: 0, sent: 0, resent: 0, differences: 0, zero: 0, free: 0, faulted: 0 },
   freePages: null,
   postcopy: null,
+  stalledMs: null,
   rounds: 0,
   sourceEnded: false,
   cpu: { sourceSeconds: null, destinationSeconds: null },

@@ -114,7 +114,8 @@ export class GodwitEngine implements Engine {
       } = report;
       const error = report.error as ErrorRecord | null;
       const times = { totalMs, liveMs, setupMs, downtimeMs, downtime, switchoverAtMs };
-      return { outcome, ...times, pages, freePages, postcopy, rounds, sourceEnded, cpu, error };
+      const stalledMs = postcopy?.stalledMs ?? null;
+      return { outcome, ...times, pages, freePages, postcopy, stalledMs, rounds, sourceEnded, cpu, error };
     } catch (error) {
       if (options.signal?.aborted === true) throw error;
       return { outcome: "failed", ...noFigures, error: asGodwitError(error, "GODWIT_LAB_MOVE").toJSON() };

@@ -63,6 +63,11 @@ export const labResultSchema = z.object({
   freePages: reportSchema.shape.freePages.default(null),
   /** What came after the resume, by the engine's own word; null when the guest resumed with all of its pages. */
   postcopy: reportSchema.shape.postcopy.default(null),
+  /**
+   * How long the guest waited for pages after its resume: with Godwit, while at least one request was unanswered; with
+   * stock QEMU, while every vCPU stood for one (`postcopy-blocktime`). Null where it lacked none, or nobody counted.
+   */
+  stalledMs: z.number().nullable().default(null),
   /** Dirty syncs of the source's QEMU. */
   rounds: z.number().int(),
   /** The guest's own check, on the source before and on the destination after; null where it could not be asked. */

@@ -88,9 +88,9 @@ async function observe({ hosts, engine, probe, signal, onEvent }: Measurement) {
 
 function figuresOf(move: EngineMove) {
   const { totalMs, liveMs, setupMs, downtimeMs, downtime } = move;
-  const { pages, freePages, postcopy, rounds, sourceEnded, cpu } = move;
+  const { pages, freePages, postcopy, stalledMs, rounds, sourceEnded, cpu } = move;
   const times = { totalMs, liveMs, setupMs, downtimeMs, downtime };
-  return { ...times, pages, freePages, postcopy, rounds, sourceEnded, cpu };
+  return { ...times, pages, freePages, postcopy, stalledMs, rounds, sourceEnded, cpu };
 }
 
 function silence(seen: ProbeWindow | null | undefined): number | null {

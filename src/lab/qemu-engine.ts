@@ -60,6 +60,9 @@ const PAGE_BYTES = 4096;
 /** The most that QEMU takes; with its default of 512 a working set of 16 MiB is eight samples. */
 const DIRTY_RATE_SAMPLES_PER_GIB = 16_384;
 
+/** The second has the destination count how long its vCPUs wait for pages. */
+const POSTCOPY_CAPABILITIES = ["postcopy-ram", "postcopy-blocktime"];
+
 /** MiB a second, absent until it is measured. */
 const dirtyRateSchema = z.looseObject({ "dirty-rate": z.number().nonnegative().optional() });
 
@@ -202,6 +205,7 @@ export class QemuEngine implements Engine {
         pages: pagesOf(info),
         freePages: null,
         postcopy: null,
+        stalledMs: strategy === "post-copy" ? await blockedMs(destination, arrived) : null,
         rounds: info.ram?.["dirty-sync-count"] ?? 0,
         sourceEnded: true,
         cpu: { sourceSeconds: null, destinationSeconds: null },
@@ -240,7 +244,7 @@ export class QemuEngine implements Engine {
 
   async #prepare(machine: RunningMachine): Promise<void> {
     const { capabilities, parameters, downtimeLimitMs, bandwidthBytesPerSecond, strategy } = this.#options;
-    const wanted = ["events", ...(strategy === "post-copy" ? ["postcopy-ram"] : []), ...capabilities];
+    const wanted = ["events", ...(strategy === "post-copy" ? POSTCOPY_CAPABILITIES : []), ...capabilities];
     await machine.qmp.execute("migrate-set-capabilities", {
       capabilities: wanted.map((capability) => ({ capability, state: true })),
     });
@@ -298,6 +302,12 @@ export class QemuEngine implements Engine {
       leftReason: "stock QEMU gives no estimate",
     });
   }
+}
+
+/** How long the vCPUs stood for pages, known once the destination has them all; null where its kernel can't tell it. */
+async function blockedMs({ qmp }: RunningMachine, arrived: Promise<QmpEvent>): Promise<number | null> {
+  await arrived;
+  return (await qmp.execute("query-migrate"))["postcopy-blocktime"] ?? null;
 }
 
 function hasEnded(event: QmpEvent): boolean {

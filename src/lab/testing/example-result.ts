@@ -19,6 +19,7 @@ export function exampleResult(changes: Partial<LabResult> = {}): LabResult {
     link: { forwardBytes: 990_000, backwardBytes: 10_000 },
     freePages: null,
     postcopy: null,
+    stalledMs: null,
     pages: { total: 1000, sent: 900, resent: 50, differences: 0, zero: 100, free: 0, faulted: 0 },
     rounds: 3,
     guestVerified: true,
