@@ -183,10 +183,15 @@ test("zero pages are looked for within the RAM block only", async () => {
   );
 });
 
-test("a request for what is neither owed nor zero sends nothing, and is remembered", async () => {
+test("a request for what is neither owed nor zero sends nothing, is told and is remembered", async () => {
   const rig = new Rig().owe(0, [490, 500]);
+  let underWay = 0;
+  rig.server.onUnderWay = () => {
+    underWay += 1;
+  };
   await rig.fault(0, 500);
   assert.deepEqual(rig.sent, []);
+  assert.equal(underWay, 1);
   assert.equal(rig.ledger.faults, 0);
   assert.ok(rig.ledger.blocks[0]!.requested.has(500));
   assert.deepEqual(rig.server.learned, [0, 500]);

@@ -56,6 +56,8 @@ export class FaultServer {
   readonly #runs = new Uint32Array(2 * MAXIMUM_BATCH_PAGES);
   #answered: Promise<void> = Promise.resolve();
   #bubblePages = 0;
+  /** Told of each request for a page that is on its way. */
+  onUnderWay: () => void = () => {};
 
   constructor(ledger: Ledger, bubble: Bubble, connection: FaultConnection, read: PageReader) {
     this.#ledger = ledger;
@@ -91,7 +93,10 @@ export class FaultServer {
     for (let page = first - (first % entry.hostPages); page < first + count; page += entry.hostPages) {
       if (this.#learned.length < 2 * REMEMBERED_REQUESTS) this.#learned.push(block, page);
       entry.requested.set(page);
-      if (!entry.owed.has(page) && !entry.zero.has(page)) continue;
+      if (!entry.owed.has(page) && !entry.zero.has(page)) {
+        this.onUnderWay();
+        continue;
+      }
       if (this.#waiting.length >= MOST_WAITING) {
         throw new GodwitError("GODWIT_PAGE_REQUEST", `more than ${MOST_WAITING} page requests wait`, {
           advice: "this is a defect of the destination, or an attack",

@@ -12,6 +12,7 @@ import { Ledger, type SharedLedger } from "../ledger.ts";
 import { Bubble } from "./bubble.ts";
 import { type ConnectionInput, type ConnectionNotice, ownConnection } from "./bulk-connection.ts";
 import { FaultServer } from "./fault-server.ts";
+import { Outrun } from "./outrun.ts";
 import type { ConnectionTotals, HeadBlock } from "./source-protocol.ts";
 
 /** What the fault thread is started with. */
@@ -33,6 +34,8 @@ export type FaultTask =
 export type FaultNotice =
   | ConnectionNotice
   | { readonly type: "placed"; readonly pages: number; readonly bytesOnWire: number }
+  /** Whether the guest is faster than push from now on. */
+  | { readonly type: "outrun"; readonly on: boolean }
   | {
       readonly type: "totals";
       readonly totals: ConnectionTotals;
@@ -45,6 +48,9 @@ export type FaultNotice =
 
 const PAGE_BYTES = 4096;
 
+/** How soon the senders learn that the guest outruns them, or no longer does. */
+const OUTRUN_INTERVAL_MS = 100;
+
 const input = workerData as FaultInput;
 
 /** Owns the connection that faults are answered on: no bulk data ever waits before them here. */
@@ -56,6 +62,8 @@ class FaultThread {
   #server: FaultServer | null = null;
   #placedBatches = 0;
   #ending = false;
+  readonly #outrun = new Outrun();
+  #isOutrun = false;
 
   constructor(sender: BulkSender) {
     this.#sender = sender;
@@ -102,6 +110,12 @@ class FaultThread {
       },
       (block, first, count, into, offset) => this.#memory.read(sources[block]!, first, count, into, offset),
     );
+    this.#server.onUnderWay = () => this.#outrun.asked(performance.now());
+    setInterval(() => {
+      const on = this.#outrun.isOutrun(performance.now());
+      if (on !== this.#isOutrun) tell({ type: "outrun", on });
+      this.#isOutrun = on;
+    }, OUTRUN_INTERVAL_MS).unref();
   }
 
   async #endOfSet(set: number): Promise<void> {
