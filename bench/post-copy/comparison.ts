@@ -74,6 +74,7 @@ export function comparisonTable(lines: readonly Line[]): string {
         String(postcopy?.faults ?? of.pages.faulted),
         shown(postcopy === null ? null : postcopy.p50Us / 1000, 1),
         shown(postcopy === null ? null : postcopy.p99Us / 1000, 1),
+        // Runs that were kept before it was a figure of its own have Godwit's there only.
         shown(of.stalledMs ?? postcopy?.stalledMs ?? null, 0),
         of.guestVerified === true ? "yes" : "NO",
       ];

@@ -63,7 +63,6 @@ class FaultThread {
   #placedBatches = 0;
   #ending = false;
   readonly #outrun = new Outrun();
-  #isOutrun = false;
 
   constructor(sender: BulkSender) {
     this.#sender = sender;
@@ -112,9 +111,10 @@ class FaultThread {
     );
     this.#server.onUnderWay = () => this.#outrun.asked(performance.now());
     setInterval(() => {
-      const on = this.#outrun.isOutrun(performance.now());
-      if (on !== this.#isOutrun) tell({ type: "outrun", on });
-      this.#isOutrun = on;
+      const before = this.#outrun.isOutrun;
+      this.#outrun.look(performance.now());
+      const on = this.#outrun.isOutrun;
+      if (on !== before) tell({ type: "outrun", on });
     }, OUTRUN_INTERVAL_MS).unref();
   }
 

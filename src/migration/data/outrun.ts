@@ -22,10 +22,14 @@ export class Outrun {
     if (this.#asked.length > BEGINS_AT) this.#asked.shift();
   }
 
-  /** Whether push is outrun now. */
-  isOutrun(nowMs: number): boolean {
+  /** Whether push was outrun at the last {@link look}. */
+  get isOutrun(): boolean {
+    return this.#isOutrun;
+  }
+
+  /** Judges the requests of the span that ends now. */
+  look(nowMs: number): void {
     while (this.#asked.length > 0 && this.#asked[0]! <= nowMs - SPAN_MS) this.#asked.shift();
     this.#isOutrun = this.#asked.length >= (this.#isOutrun ? ENDS_BELOW : BEGINS_AT);
-    return this.#isOutrun;
   }
 }
