@@ -77,13 +77,21 @@ test("a guest that resumed lacks most of its pages", async (t) => {
         using guest = await speakWith(traveller.machine);
         await guest.set({ readBytesPerSecond: 100e6 });
       }
-      const { faults, p50Us, remainderMs } = await traveller.move(SATURATED);
+      const decisions: string[] = [];
+      const { faults, p50Us, remainderMs } = await traveller.move(
+        { ...SATURATED, compression: "auto" },
+        (migration) =>
+          migration.onEvent((event) => {
+            if (event.type === "decision") decisions.push(event.what);
+          }),
+      );
       assert.ok(
         faults > 100,
         `${faults} faults: the reader was hardly ahead of push, and the test means little`,
       );
       // Behind all that is pushed a fault would wait for half of the remainder, behind what is under way for some batches.
       assert.ok(p50Us < (remainderMs * 1000) / 300, `${p50Us} µs of ${remainderMs} ms`);
+      assert.ok(decisions.includes("push pages uncompressed where that is faster"), decisions.join("; "));
     },
   );
 

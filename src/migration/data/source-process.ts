@@ -198,8 +198,10 @@ class SourceProcess {
     const fault = this.#fault!;
     if (notice.type === "listening") this.#listens(this.#senders.count, notice.port);
     else if (notice.type === "connected") this.#connects();
-    else if (notice.type === "outrun") this.#hurry(notice.on);
-    else if (notice.type === "placed") {
+    else if (notice.type === "outrun") {
+      this.#hurry(notice.on);
+      if (this.#start.compression === "auto") tell(notice);
+    } else if (notice.type === "placed") {
       fault.bytesOnWire = notice.bytesOnWire;
       this.#settle(notice.pages);
       this.#pump();

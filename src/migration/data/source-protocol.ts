@@ -109,6 +109,8 @@ export type SourceNotice =
   /** Nothing waits any more for what the guest says of its free pages. */
   | { readonly type: "looks-settled" }
   | { readonly type: "looks-gave-up"; readonly error: ErrorRecord }
+  /** Whether the guest at the destination is faster than push from now on, where `auto` may compress less for it. */
+  | { readonly type: "outrun"; readonly on: boolean }
   | { readonly type: "failed"; readonly error: ErrorRecord };
 
 /** The guest's working set in figures. */

@@ -31,6 +31,7 @@ export class SourceData {
   #onCounters: (counters: SourceCounters) => void = () => {};
   #onLook: (look: FreePageLook) => void = () => {};
   #onLooksGaveUp: (error: GodwitError) => void = () => {};
+  #onOutrun: (isOutrun: boolean) => void = () => {};
 
   /** @param failed called once when the process fails or dies of itself; waits end by their signal */
   constructor(qemuSocket: Socket, failed: (error: GodwitError) => void) {
@@ -98,6 +99,11 @@ export class SourceData {
     this.#onLooksGaveUp = gaveUp;
   }
 
+  /** Calls back when the guest at the destination begins to outrun push, and when it ends to. */
+  onOutrun(listener: (isOutrun: boolean) => void): void {
+    this.#onOutrun = listener;
+  }
+
   /** Calls back with each new set of counters. */
   onCounters(listener: (counters: SourceCounters) => void): void {
     this.#onCounters = listener;
@@ -121,6 +127,7 @@ export class SourceData {
       else if (notice.type === "looked") this.#onLook(notice.look);
       else if (notice.type === "looks-settled") this.#looksSettled.resolve();
       else if (notice.type === "looks-gave-up") this.#onLooksGaveUp(GodwitError.fromRecord(notice.error));
+      else if (notice.type === "outrun") this.#onOutrun(notice.on);
       else if (notice.type === "counters") {
         this.#counters = notice.counters;
         this.#onCounters(notice.counters);

@@ -18,6 +18,13 @@ export async function remainder(run: SourceRun): Promise<void> {
   const { migrationId } = options;
   run.phases.enter("remainder");
   carrier.send({ type: "resumed" });
+  carrier.onOutrun((isOutrun) => {
+    const what = isOutrun ? "push pages uncompressed where that is faster" : "compress pushed pages again";
+    const reason = isOutrun
+      ? "the guest keeps asking for pages that are on their way"
+      : "push keeps up with the guest";
+    run.log.append({ type: "decision", what, reason });
+  });
   const meter = new ProgressMeter(run);
   const timer = setInterval(() => {
     if (run.counters === null) return;
