@@ -177,3 +177,17 @@ test("pages that are deferred wait until they no longer are, hot or cold, and th
     assert.equal(scheduler.take(0)?.pages, order === "ascending" ? 40 : 30);
   }
 });
+
+test("few pages that nobody wrote to are counted, of many it is known that they are many", () => {
+  const ledger = Ledger.create([{ name: "ram", pages: 1000 }]);
+  for (let page = 0; page < 1000; page++) ledger.list(0, page);
+  for (let page = 0; page < 900; page++) ledger.list(0, page);
+  assert.equal(ledger.owedColdPages(10), 100);
+  const { owed } = ledger.blocks[0]!;
+  owed.clearRange(0, 880);
+  assert.equal(ledger.owedColdPages(200), 100, "written ones that have left are not taken off");
+  owed.clearRange(900, 960);
+  assert.equal(ledger.owedColdPages(10), 40);
+  owed.setRange(0, 880);
+  assert.ok(ledger.owedColdPages(10) > 10);
+});

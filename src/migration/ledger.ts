@@ -310,8 +310,14 @@ export class Ledger {
     return pages;
   }
 
-  /** Of the pages that wait to be sent, those that were not dirtied again. */
-  owedColdPages(): number {
+  /**
+   * Of the pages that wait to be sent, those that were not dirtied again: exact up to `enough`, above it at least so
+   * many, since counting them looks at the whole guest.
+   */
+  owedColdPages(enough: number): number {
+    let least = 0;
+    for (const { owed, hot } of this.blocks) least += Math.max(0, owed.count() - hot.count());
+    if (least > enough) return least;
     let pages = 0;
     for (const { owed, hot, pages: end } of this.blocks) pages += owed.countRange(0, end, { except: hot });
     return pages;

@@ -37,7 +37,7 @@ export class AcknowledgedHold {
   allowedBytes(ledger: Ledger | null, gatePages: number): number {
     if (gatePages === GATE_OPEN || ledger === null) return READ_BYTES;
     if (this.#stage === "listing" && this.#isListed(ledger)) this.#stage = "held";
-    if (this.#stage === "held" && ledger.owedColdPages() <= gatePages) {
+    if (this.#stage === "held" && ledger.owedColdPages(gatePages) <= gatePages) {
       this.#stage = "refresh";
       this.#untilPasses = ledger.passes + 2;
       this.#emptyReadings = 0;

@@ -6,6 +6,7 @@ import { Pacer } from "../../wire/bulk/pacer.ts";
 import { Ledger } from "../ledger.ts";
 import { Push } from "../push.ts";
 import { LATE_BATCH_PAGES, Scheduler } from "../scheduler.ts";
+import { FEW_COLD_PAGES } from "../strategies/strategy.ts";
 import { type BatchTask, BulkSenders } from "./bulk-senders.ts";
 import { ContentRing } from "./content-ring.ts";
 import type { FaultInput, FaultNotice, FaultTask } from "./fault-thread.ts";
@@ -390,7 +391,7 @@ class SourceProcess {
       listedPages,
       owedPages: ledger.owedPages(),
       backlogPages: ledger.backlogPages(),
-      coldPages: ledger.owedColdPages(),
+      coldPages: ledger.owedColdPages(FEW_COLD_PAGES),
       sentPages: ledger.sentPages,
       resentPages: ledger.resentPages,
       zeroPages: ledger.zeroPages(),

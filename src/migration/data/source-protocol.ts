@@ -122,7 +122,7 @@ export interface SourceCounters {
   readonly listedPages: number;
   readonly owedPages: number;
   readonly backlogPages: number;
-  /** Of the owed pages, those that the guest was not seen writing to. */
+  /** Of the owed pages, those that the guest was not seen writing to; where these are many, at least so many. */
   readonly coldPages: number;
   readonly sentPages: number;
   readonly resentPages: number;

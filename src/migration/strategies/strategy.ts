@@ -10,7 +10,7 @@ export interface Observation {
   readonly hasLookedAgain: boolean;
   /** Pages owed or on their way, as far as QEMU has told us. */
   readonly backlogPages: number;
-  /** Of those that wait, pages that the guest was not seen writing to. */
+  /** Of those that wait, pages that the guest was not seen writing to; where these are many, at least so many. */
   readonly coldPages: number;
   /** Pages dirtied a second in QEMU's last round. */
   readonly dirtyPagesPerSecond: number;
@@ -62,7 +62,7 @@ export interface Strategy {
 }
 
 /** So few pages that were never written to count as none: a group's rest on each connection. */
-const FEW_COLD_PAGES = 1024;
+export const FEW_COLD_PAGES = 1024;
 
 /** For so long a guest must have dirtied as fast as pages leave before that counts: rates are averages over a second. */
 export const OUTRUN_MS = 1_000;
