@@ -59,7 +59,13 @@ export function comparisonTable(lines: readonly Line[]): string {
     "| guest | engine | runs | total s | downtime ms | pause seen ms | MB on the wire | faults | p50 ms | p99 ms | waited ms | verified |",
     "|---|---|---|---|---|---|---|---|---|---|---|---|",
     ...comparisonCells().flatMap((cell) => {
-      const own = lines.filter((line) => line.cell === cell.name).map(({ result }) => result);
+      const own = lines
+        .filter((line) => line.cell === cell.name)
+        // Runs that were kept before it was a figure of its own have Godwit's there only.
+        .map(({ result }) => ({
+          ...result,
+          stalledMs: result.stalledMs ?? result.postcopy?.stalledMs ?? null,
+        }));
       if (own.length === 0) return [];
       const of = mediansOf(own);
       const { postcopy } = of;
@@ -71,8 +77,7 @@ export function comparisonTable(lines: readonly Line[]): string {
         String(postcopy?.faults ?? of.pages.faulted),
         shown(postcopy === null ? null : postcopy.p50Us / 1000, 1),
         shown(postcopy === null ? null : postcopy.p99Us / 1000, 1),
-        // Runs that were kept before it was a figure of its own have Godwit's there only.
-        shown(of.stalledMs ?? postcopy?.stalledMs ?? null, 0),
+        shown(of.stalledMs, 0),
         of.guestVerified === true ? "yes" : "NO",
       ];
       return [`| ${cell.row} | ${cell.engine} | ${of.moves} | ${figures.join(" | ")} |`];

@@ -6,6 +6,7 @@ import { type Cell, type Line, shown } from "../cells.ts";
 const resumeSets = [
   ...["none", "learned", "kernel", "written", "working-set"],
   ...["learned,neighbourhood", "kernel,neighbourhood", "learned,kernel", "learned,kernel,neighbourhood"],
+  ...["zeroed", "learned,kernel,neighbourhood,zeroed"],
   resumeSetSources.join(","),
 ];
 
@@ -42,8 +43,8 @@ export function resumeSetTable(lines: readonly Line[]): string {
     "the switchover. Raw results with the command of each: `resume-set.jsonl`. Made by `node bench/post-copy.ts --only",
     '"resume set"`.',
     "",
-    "| strategy | resume set | runs | pages | learned | kernel | written | working set | near | downtime ms | of it pages ms | faults | p50 ms | waited ms | pause seen ms | MB on the wire | verified |",
-    `|${"---|".repeat(17)}`,
+    "| strategy | resume set | runs | pages | learned | kernel | written | working set | near | zeroed | downtime ms | of it pages ms | faults | p50 ms | waited ms | pause seen ms | MB on the wire | verified |",
+    `|${"---|".repeat(18)}`,
     ...resumeSetCells().flatMap((cell) => {
       const own = lines.filter((line) => line.cell === cell.name).map(({ result }) => result);
       if (own.length === 0) return [];

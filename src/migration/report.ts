@@ -101,7 +101,7 @@ export const reportSchema = z.object({
       /** Pages sent between the stop and the resume because the guest will want them at once. */
       resumeSetPages: z.number().int(),
       /** Of these, by the source that named them first; null in reports that don't tell. */
-      resumeSetBySource: z.record(z.enum(resumeSetSources), z.number().int()).nullable().default(null),
+      resumeSetBySource: z.partialRecord(z.enum(resumeSetSources), z.number().int()).nullable().default(null),
       /** Pages still owed when those were sent; zero pages are not among them. */
       owedPages: z.number().int(),
       /** Requests of the destination's QEMU. */

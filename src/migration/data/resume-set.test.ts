@@ -80,6 +80,8 @@ function scene() {
   ram.owed.setRange(0, 100);
   ram.frequent.set(20);
   ram.recent.setRange(20, 22);
+  ram.zero.setRange(300, 310);
+  ram.recent.setRange(309, 320);
   const set = (...pages: number[]) => {
     const bitmap = new PageBitmap(PAGES);
     for (const page of pages) bitmap.set(page);
@@ -96,6 +98,7 @@ const alone: Readonly<Record<ResumeSetSource, readonly number[]>> = {
   written: [20, 21],
   "working-set": [31, 40, 41],
   neighbourhood: [],
+  zeroed: [309],
 };
 
 for (const source of resumeSetSources) {
@@ -109,8 +112,8 @@ for (const source of resumeSetSources) {
 }
 
 test("what was written to last pays only where the kernel's pages are not known, a working set nowhere", () => {
-  assert.deepEqual(payingSources(null), ["learned", "written", "neighbourhood"]);
-  assert.deepEqual(payingSources([]), ["learned", "kernel", "neighbourhood"]);
+  assert.deepEqual(payingSources(null), ["learned", "written", "neighbourhood", "zeroed"]);
+  assert.deepEqual(payingSources([]), ["learned", "kernel", "neighbourhood", "zeroed"]);
 });
 
 test("no source, no resume set", () => {
@@ -123,8 +126,8 @@ test("of all sources together each page counts for the first that names it, and 
   const { bitmaps, pages, bySource } = resumeSetOf(ledger, hints, always);
   const named = { learned: 2, kernel: 2, written: 1, "working-set": 2 };
   // 16 pages behind the last one, 41.
-  assert.deepEqual(bySource, { ...named, neighbourhood: 58 - 7 });
-  assert.equal(pages, 58);
+  assert.deepEqual(bySource, { ...named, neighbourhood: 58 - 7, zeroed: 1 });
+  assert.equal(pages, 59);
   assert.ok(bitmaps[0]!.has(57) && !bitmaps[0]!.has(58) && !bitmaps[0]!.has(200));
 });
 
@@ -138,6 +141,25 @@ test("the kernel's pages are bounded, page tables first", () => {
   const { bitmaps, pages } = resumeSetOf(ledger, hints, always, ["kernel"]);
   assert.equal(pages, 2048);
   assert.equal(bitmaps[0]!.countRange(19_000, 19_010), 10);
+});
+
+test("zero pages that were written to just before the stop go, and none that was sent; they are bounded", () => {
+  const ledger = Ledger.create([
+    { name: "ram", pages: PAGES },
+    { name: "huge", pages: 1024, hostPages: 512 },
+  ]);
+  const [ram, huge] = ledger.blocks;
+  for (const { zero, recent, pages } of ledger.blocks) {
+    zero.setRange(0, pages);
+    recent.setRange(10, 1000);
+  }
+  ram!.sent.set(17);
+  const { bitmaps, pages } = resumeSetOf(ledger, only(new Uint32Array()), always, ["zeroed"]);
+  assert.equal(pages, 256);
+  assert.deepEqual(pagesOf(bitmaps[0]).slice(0, 8), [10, 11, 12, 13, 14, 15, 16, 18]);
+  assert.ok(ram!.zero.has(17));
+  assert.equal(ledger.owedPages(), 256);
+  assert.equal(huge!.owed.count(), 0, "a huge page would have to go whole");
 });
 
 test("only what was sent and is owed again is discarded, block by block", () => {

@@ -14,6 +14,9 @@ const MOST_PAGES = 4096;
 /** Runs that are looked for at once. */
 const RUNS_AT_ONCE = 4096;
 
+/** Zero pages besides, a bit each on the wire: a kernel that is about to stop has zeroed some dozens, and these are four batches. */
+const MOST_ZEROED_PAGES = 256;
+
 /** Of those, pages that are there only because they are the kernel's, 8 MiB: more than a kernel has ever dirtied. */
 const MOST_KERNEL_PAGES = 2048;
 
@@ -54,14 +57,14 @@ export interface ResumeSet {
  * says which of it is the kernel's, and its programs' working set nowhere (`docs/post-copy.md` has the measurements).
  */
 export function payingSources(kernel: ResumeSetHints["kernel"]): readonly ResumeSetSource[] {
-  return ["learned", kernel === null ? "written" : "kernel", "neighbourhood"];
+  return ["learned", kernel === null ? "written" : "kernel", "neighbourhood", "zeroed"];
 }
 
 /**
  * Which owed pages go before the guest resumes, as many as the pause bears: those that it asked for first after
  * earlier moves, in that order; its kernel's, page tables first; those that it wrote to just before it stopped more
  * than once; those that it touched in each of the last looks at its working set; the others that it wrote to; the rest
- * of its working set; and what lies around all of these.
+ * of its working set; what lies around all of these; and those that are zero though it wrote to them.
  * @param readable whether a RAM block's contents can be read when they are sent
  * @param sources which of these count
  */
@@ -78,6 +81,7 @@ export function resumeSetOf(
     written: 0,
     "working-set": 0,
     neighbourhood: 0,
+    zeroed: 0,
   };
   let pages = 0;
   const count = (source: ResumeSetSource, added: number) => {
@@ -113,6 +117,7 @@ export function resumeSetOf(
   add("written", written("recent"), MOST_RECENT_PAGES);
   add("working-set", worked("touched"), MOST_WORKING_SET_PAGES);
   if (sources.includes("neighbourhood")) add("neighbourhood", bitmaps.map(around), MOST_PAGES);
+  if (sources.includes("zeroed")) count("zeroed", addZeroed(ledger, readable, bitmaps));
   return { bitmaps, pages, bySource };
 }
 
@@ -131,6 +136,33 @@ function addLearned(
     // A zero page is there only when it is sent: until then the guest waits for it like for any other.
     if (block.zero.clear(page)) block.owed.set(page);
     if (block.owed.has(page) && bitmaps[learned[index]!]!.set(page)) added += 1;
+  }
+  return added;
+}
+
+/**
+ * Zero pages that the guest wrote to just before it stopped: a kernel zeroes each page before it hands it out, so that
+ * these are in use, or were and will be again, rings of devices among them. The destination has nothing in their place
+ * until they are sent. A whole huge page is too much for one of them.
+ * @returns how many came in
+ */
+function addZeroed(
+  ledger: Ledger,
+  readable: (block: number) => boolean,
+  bitmaps: readonly PageBitmap[],
+): number {
+  let added = 0;
+  for (const [index, { zero, recent, owed, sent, pages, hostPages }] of ledger.blocks.entries()) {
+    if (hostPages > 1 || !readable(index)) continue;
+    const left = MOST_ZEROED_PAGES - added;
+    const scratch = new Uint32Array(2 * left);
+    const runCount = zero.readRuns(0, pages, left, scratch, { only: recent, except: sent });
+    for (let run = 0; run < runCount; run++) {
+      const [first, end] = [scratch[2 * run]!, scratch[2 * run]! + scratch[2 * run + 1]!];
+      zero.clearRange(first, end);
+      owed.setRange(first, end);
+      added += bitmaps[index]!.setRange(first, end);
+    }
   }
   return added;
 }
