@@ -67,9 +67,14 @@ export class GuestHints {
     return this.#workingSet?.set ?? null;
   }
 
-  /** Which pages are its kernel's; null where it did not say. */
+  /** Which pages are its kernel's, as far as it said; null where it did not. */
   get kernelPages(): readonly KernelPagesBlock[] | null {
     return this.#kernelPages?.pages ?? null;
+  }
+
+  /** The same once it has said all. */
+  get allKernelPages(): readonly KernelPagesBlock[] | null {
+    return this.#kernelPages?.isComplete === true ? this.#kernelPages.pages : null;
   }
 
   /** The resume set has left: what of the working set the destination lacks then is what it is measured by. */

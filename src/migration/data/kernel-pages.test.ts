@@ -26,16 +26,19 @@ function pagesOf(set: PageBitmap): number[] {
 
 test("a guest is asked for its page tables, then for all of its kernel's pages, where RAM blocks have them", async () => {
   const asked: string[] = [];
+  let look: KernelPagesLook | undefined;
   await using fake = await FakeHelper.listen(
     afterHello((seen) => {
       asked.push(seen.payload.toString("hex"));
+      assert.equal(look!.isComplete, false, "of page tables alone nobody may conclude on the others");
       return answerTo(seen, asked.length === 1 ? list(5, 1) : list(5, 2, 98, 4, 199, 2, 299, 2));
     }),
   );
   using helper = await GuestHelper.connect(fake.path, guestPageCount(pieces));
-  const look = new KernelPagesLook(Promise.resolve(helper), pieces);
+  look = new KernelPagesLook(Promise.resolve(helper), pieces);
   assert.equal(look.pages, null);
   await look.done;
+  assert.ok(look.isComplete);
   assert.deepEqual(asked, ["000002005e01000000000000", "000002005e01000001000000"].reverse());
   const [ram, high] = look.pages!;
   assert.deepEqual([ram!.name, high!.name], ["ram", "high"]);
@@ -58,7 +61,7 @@ test("a helper that can't tell is not asked", async () => {
   using helper = await GuestHelper.connect(fake.path, guestPageCount(pieces));
   const look = new KernelPagesLook(Promise.resolve(helper), pieces);
   await look.done;
-  assert.deepEqual([asked, look.pages], [0, null]);
+  assert.deepEqual([asked, look.pages, look.isComplete], [0, null, true]);
 });
 
 test("of the kernel's pages the zero ones are owed, free ones and those of unreadable blocks are not", () => {

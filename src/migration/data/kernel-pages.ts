@@ -69,6 +69,7 @@ export class KernelPagesLook {
   /** Resolves when no more will be said. */
   readonly done: Promise<void>;
   #said = false;
+  #isComplete = false;
 
   constructor(helper: Promise<GuestHelper>, pieces: readonly GuestMemoryPiece[]) {
     this.#pieces = pieces;
@@ -79,12 +80,22 @@ export class KernelPagesLook {
     this.#blocks = [...ends].map(([name, pages]) => {
       return { name, tables: new PageBitmap(pages), all: new PageBitmap(pages) };
     });
-    this.done = helper.then((connected) => this.#ask(connected)).catch(() => {});
+    this.done = helper
+      .then((connected) => this.#ask(connected))
+      .catch(() => {})
+      .then(() => {
+        this.#isComplete = true;
+      });
   }
 
-  /** What was said; null when nothing was. */
+  /** What was said so far, page tables first; null when nothing was. */
   get pages(): readonly KernelPagesBlock[] | null {
     return this.#said ? this.#blocks : null;
+  }
+
+  /** Whether all was said that will be. */
+  get isComplete(): boolean {
+    return this.#isComplete;
   }
 
   /** The guest has stopped, or will: an answer that has not come is of no use. */

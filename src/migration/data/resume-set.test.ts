@@ -81,6 +81,7 @@ function scene() {
   ram.frequent.set(20);
   ram.recent.setRange(20, 22);
   ram.zero.setRange(300, 310);
+  ram.hot.setRange(308, 320);
   ram.recent.setRange(309, 320);
   const set = (...pages: number[]) => {
     const bitmap = new PageBitmap(PAGES);
@@ -143,22 +144,27 @@ test("the kernel's pages are bounded, page tables first", () => {
   assert.equal(bitmaps[0]!.countRange(19_000, 19_010), 10);
 });
 
-test("zero pages that were written to just before the stop go, and none that was sent; they are bounded", () => {
+test("zero pages that were written to go, the kernel's first, and none that was sent; they are bounded", () => {
   const ledger = Ledger.create([
     { name: "ram", pages: PAGES },
     { name: "huge", pages: 1024, hostPages: 512 },
   ]);
   const [ram, huge] = ledger.blocks;
-  for (const { zero, recent, pages } of ledger.blocks) {
+  for (const { zero, recent, hot, pages } of ledger.blocks) {
     zero.setRange(0, pages);
     recent.setRange(10, 1000);
+    hot.setRange(10, 1024);
   }
   ram!.sent.set(17);
-  const { bitmaps, pages } = resumeSetOf(ledger, only(new Uint32Array()), always, ["zeroed"]);
-  assert.equal(pages, 256);
+  const all = new PageBitmap(PAGES);
+  all.setRange(1000, 1030);
+  const kernel = [{ name: "ram", tables: new PageBitmap(PAGES), all }];
+  const hints = { ...only(new Uint32Array()), kernel };
+  const { bitmaps, pages, bySource } = resumeSetOf(ledger, hints, always, ["zeroed"]);
+  assert.deepEqual([pages, bySource.zeroed, ledger.owedPages()], [128, 128, 128]);
+  assert.equal(bitmaps[0]!.countRange(1000, PAGES), 24, "what was named again");
   assert.deepEqual(pagesOf(bitmaps[0]).slice(0, 8), [10, 11, 12, 13, 14, 15, 16, 18]);
   assert.ok(ram!.zero.has(17));
-  assert.equal(ledger.owedPages(), 256);
   assert.equal(huge!.owed.count(), 0, "a huge page would have to go whole");
 });
 

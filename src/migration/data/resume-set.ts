@@ -14,8 +14,8 @@ const MOST_PAGES = 4096;
 /** Runs that are looked for at once. */
 const RUNS_AT_ONCE = 4096;
 
-/** Zero pages besides, a bit each on the wire: a kernel that is about to stop has zeroed some dozens, and these are four batches. */
-const MOST_ZEROED_PAGES = 256;
+/** Zero pages besides, a bit each on the wire: of a kernel's there are some dozens, and these are two batches. */
+const MOST_ZEROED_PAGES = 128;
 
 /** Of those, pages that are there only because they are the kernel's, 8 MiB: more than a kernel has ever dirtied. */
 const MOST_KERNEL_PAGES = 2048;
@@ -117,7 +117,11 @@ export function resumeSetOf(
   add("written", written("recent"), MOST_RECENT_PAGES);
   add("working-set", worked("touched"), MOST_WORKING_SET_PAGES);
   if (sources.includes("neighbourhood")) add("neighbourhood", bitmaps.map(around), MOST_PAGES);
-  if (sources.includes("zeroed")) count("zeroed", addZeroed(ledger, readable, bitmaps));
+  if (sources.includes("zeroed")) {
+    count("zeroed", addZeroed(ledger, kernels("all"), readable, bitmaps, MOST_ZEROED_PAGES));
+    const left = MOST_ZEROED_PAGES - bySource.zeroed;
+    count("zeroed", addZeroed(ledger, written("recent"), readable, bitmaps, left));
+  }
   return { bitmaps, pages, bySource };
 }
 
@@ -141,27 +145,29 @@ function addLearned(
 }
 
 /**
- * Zero pages that the guest wrote to just before it stopped: a kernel zeroes each page before it hands it out, so that
- * these are in use, or were and will be again, rings of devices among them. The destination has nothing in their place
- * until they are sent. A whole huge page is too much for one of them.
+ * Zero pages of these sets, one a RAM block, that QEMU has named more than once: a kernel zeroes each page before it
+ * hands it out, so that such pages are in use, or were and will be again, rings of devices among them. The destination
+ * has nothing in their place until they are sent. A whole huge page is too much for one of them.
  * @returns how many came in
  */
 function addZeroed(
   ledger: Ledger,
+  sets: readonly (PageBitmap | undefined)[],
   readable: (block: number) => boolean,
   bitmaps: readonly PageBitmap[],
+  most: number,
 ): number {
   let added = 0;
-  for (const [index, { zero, recent, owed, sent, pages, hostPages }] of ledger.blocks.entries()) {
-    if (hostPages > 1 || !readable(index)) continue;
-    const left = MOST_ZEROED_PAGES - added;
-    const scratch = new Uint32Array(2 * left);
-    const runCount = zero.readRuns(0, pages, left, scratch, { only: recent, except: sent });
-    for (let run = 0; run < runCount; run++) {
-      const [first, end] = [scratch[2 * run]!, scratch[2 * run]! + scratch[2 * run + 1]!];
-      zero.clearRange(first, end);
-      owed.setRange(first, end);
-      added += bitmaps[index]!.setRange(first, end);
+  for (const [index, { zero, hot, owed, sent, hostPages, pages }] of ledger.blocks.entries()) {
+    const set = sets[index];
+    if (set === undefined || hostPages > 1 || !readable(index)) continue;
+    const end = Math.min(pages, set.pageCount);
+    const next = (from: number) => (from < end ? set.next(from, end, { only: zero, except: sent }) : -1);
+    for (let page = next(0); page >= 0 && added < most; page = next(page + 1)) {
+      if (!hot.has(page) || !zero.clear(page)) continue;
+      owed.set(page);
+      bitmaps[index]!.set(page);
+      added += 1;
     }
   }
   return added;

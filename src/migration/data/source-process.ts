@@ -422,7 +422,7 @@ class SourceProcess {
 
   /** Once, while the guest still runs here: they cost next to nothing, and each may be a fault. */
   #oweKernelsZeros(ledger: Ledger): void {
-    const kernel = this.#hints?.kernelPages ?? null;
+    const kernel = this.#hints?.allKernelPages ?? null;
     if (this.#owesKernelsZeros || kernel === null || this.#dealing !== "all" || this.#allListed) return;
     this.#owesKernelsZeros = true;
     if (oweZeroPages(ledger, kernel, this.#readable) > 0) this.#pumpSoon();
