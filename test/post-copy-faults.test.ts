@@ -92,7 +92,7 @@ test("a guest that resumed lacks most of its pages", async (t) => {
         `${faults} faults: the reader was hardly ahead of push, and the test means little`,
       );
       // Behind all that is pushed a fault would wait for half of the remainder, behind what is under way for some batches.
-      assert.ok(p50Us < (remainderMs * 1000) / 100, `${p50Us} µs of ${remainderMs} ms`);
+      assert.ok(p50Us < (remainderMs * 1000) / 300, `${p50Us} µs of ${remainderMs} ms`);
       assert.ok(decisions.includes("push pages uncompressed where that is faster"), decisions.join("; "));
     },
   );

@@ -3,8 +3,8 @@ import { GodwitError } from "../base/errors.ts";
 /**
  * What may lead a guest that resumes before all of its pages are there: what it asked for first after earlier moves;
  * its kernel's own pages and page tables; pages that it wrote to just before it stopped; its programs' working set;
- * what lies around all of these; and zero pages that it wrote zeros to. Not with the other settings: the data process needs no more of them than this, and what
- * checks settings takes a sixth of a second to load.
+ * what lies around all of these; and zero pages that it wrote zeros to. Not with the other settings: the data process
+ * needs no more of them than this, and what checks settings takes a sixth of a second to load.
  */
 export const resumeSetSources = [
   "learned",

@@ -14,9 +14,6 @@ const MOST_PAGES = 4096;
 /** Runs that are looked for at once. */
 const RUNS_AT_ONCE = 4096;
 
-/** Zero pages besides, a bit each on the wire: of a kernel's there are some dozens, and these are two batches. */
-const MOST_ZEROED_PAGES = 128;
-
 /** Of those, pages that are there only because they are the kernel's, 8 MiB: more than a kernel has ever dirtied. */
 const MOST_KERNEL_PAGES = 2048;
 
@@ -28,6 +25,9 @@ const MOST_RECENT_PAGES = 1024;
 
 /** And pages that are there only because the guest was seen working with them, 4 MiB. */
 const MOST_WORKING_SET_PAGES = 1024;
+
+/** Zero pages besides, a bit each on the wire: of a kernel's there are some dozens, and these are two batches. */
+const MOST_ZEROED_PAGES = 128;
 
 /**
  * Pages on either side of another one that go with it: the neighbourhood that a fault begins with. What was learned are the
