@@ -71,7 +71,10 @@ export async function launch(what: Launch, limits: LaunchLimits): Promise<Runnin
     const failed = ended.then((how) => {
       throw failure(how);
     });
-    return await Promise.race([opened, failed]);
+    const running = await Promise.race([opened, failed]);
+    // Only now: while it starts, its end may be all that this process waits for.
+    child.unref();
+    return running;
   } catch (error) {
     over.abort();
     const stopped = limits.signal?.aborted === true || late.aborted;
@@ -98,7 +101,6 @@ function spawnDetached(
     const inherited: (number | "ignore")[] = ["ignore", log, log];
     if (doorbell !== null) inherited[DOORBELL_DESCRIPTOR] = doorbell;
     const child = spawn(binary, argv, { cwd: folder, detached: true, stdio: inherited });
-    child.unref();
     return { child, logStart };
   } finally {
     closeSync(log);
