@@ -86,7 +86,8 @@ enum error free_pages(const struct free_pages_request *request, struct free_page
 	enum error result;
 
 	if (request->source > KPAGEFLAGS || request->minimum_order > ORDER_MAX || request->per_cpu > 1 ||
-	    request->runs_max == 0 || request->runs_max > RUNS_MAX) {
+	    request->runs_max == 0 || request->runs_max > RUNS_MAX ||
+	    request->pages_first > request->pages_end) {
 		errno = EINVAL;
 		return MALFORMED;
 	}

@@ -125,7 +125,7 @@ enum error free_pages_without_driver(const struct free_pages_request *request, s
 	file = open(KPAGEFLAGS_FILE, O_RDONLY | O_CLOEXEC);
 	if (file < 0)
 		return UNAVAILABLE;
-	if (look(file, 0, UINT32_MAX, is_free, &found) < 0)
+	if (look(file, request->pages_first, request->pages_end, is_free, &found) < 0)
 		goto failed;
 	found.length = without_short_ones(first_look, found.length, 1U << request->minimum_order);
 	for (uint32_t index = 0; index < found.length; index++) {
@@ -164,7 +164,7 @@ enum error kernel_pages(const struct kernel_pages_request *request, struct kerne
 	file = open(KPAGEFLAGS_FILE, O_RDONLY | O_CLOEXEC);
 	if (file < 0)
 		return UNAVAILABLE;
-	pages = look(file, 0, request->pages_end, request->tables_only ? is_page_table : is_kernels, &list);
+	pages = look(file, request->pages_first, request->pages_end, request->tables_only ? is_page_table : is_kernels, &list);
 	reason = errno;
 	close(file);
 	errno = reason;

@@ -7,12 +7,12 @@
 #include <stdint.h>
 
 /*
- * What host and helper say to each other on the port, version 1; README.md has it in words. Little-endian, as the only
+ * What host and helper say to each other on the port, version 2; README.md has it in words. Little-endian, as the only
  * processor that this runs on. The host's half is src/hints/protocol.ts.
  */
 
 #define PORT_NAME "org.godwit.guest.0"
-#define PROTOCOL_VERSION 1
+#define PROTOCOL_VERSION 2
 #define FRAME_MAGIC 0x47545747 /* "GWTG" */
 
 /* The longest request is 16 bytes; room for later versions. */
@@ -83,6 +83,9 @@ struct free_pages_request {
 	uint8_t per_cpu;
 	uint8_t reserved;
 	uint32_t runs_max;
+	/* Of kpageflags only pages from the first up to, but not including, the end; a driver lists all. */
+	uint32_t pages_first;
+	uint32_t pages_end;
 };
 
 /* Flags are those of the driver's answer. */
@@ -130,6 +133,7 @@ struct drop_cache_answer {
 
 struct kernel_pages_request {
 	uint32_t runs_max;
+	uint32_t pages_first;
 	uint32_t pages_end; /* page numbers from here on are not asked for */
 	uint8_t tables_only;
 	uint8_t reserved[3];
@@ -147,8 +151,9 @@ struct error_answer {
 };
 
 _Static_assert(sizeof(struct frame) == 20 && sizeof(struct hello_answer) == 16, "no padding");
-_Static_assert(sizeof(struct free_pages_answer) == 40 && sizeof(struct working_set_answer) == 40, "no padding");
-_Static_assert(sizeof(struct kernel_pages_request) == 12 && sizeof(struct kernel_pages_answer) == 16, "no padding");
+_Static_assert(sizeof(struct free_pages_request) == 16 && sizeof(struct free_pages_answer) == 40, "no padding");
+_Static_assert(sizeof(struct working_set_answer) == 40, "no padding");
+_Static_assert(sizeof(struct kernel_pages_request) == 16 && sizeof(struct kernel_pages_answer) == 16, "no padding");
 _Static_assert(sizeof(struct drop_cache_answer) == 32 && sizeof(struct working_set_request) == 16, "no padding");
 
 #endif

@@ -2,8 +2,14 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
 import type { GodwitError } from "../base/errors.ts";
-import { GuestHelper } from "./client.ts";
-import { encodeFrame, type FreePagesRequest, MOST_PAYLOAD_BYTES } from "./protocol.ts";
+import { GuestHelper, SLICE_PAGES } from "./client.ts";
+import {
+  encodeFrame,
+  type FreePagesRequest,
+  HELPER_PROTOCOL_VERSION,
+  MOST_PAYLOAD_BYTES,
+  requestTypes,
+} from "./protocol.ts";
 import {
   afterHello,
   answerTo,
@@ -72,8 +78,79 @@ test("the request says what was asked for, and never more runs than the helper c
   await helper.workingSet({ scans: 2, intervalMs: 10, mostRuns: 5, fresh: true });
   assert.deepEqual(
     seen.map((bytes) => bytes.toString("hex")),
-    ["0203010007000000", "020000000a0000000500000001000000"],
+    ["02030100070000000000000000000100", "020000000a0000000500000001000000"],
   );
+});
+
+/** A guest of three slices, and what its helper lists of each. */
+const threeSlices = 3 * SLICE_PAGES;
+function listsBySlice(lists: readonly (readonly number[])[], seen: string[] = []): Behaviour {
+  return afterHello((asked) => {
+    if (asked.type === requestTypes.workingSet) {
+      seen.push("working set");
+      return answerTo(asked, listPayload([], 12));
+    }
+    const kernels = asked.type === requestTypes.kernelPages;
+    const slice = asked.payload.readUInt32LE(kernels ? 4 : 8) / SLICE_PAGES;
+    seen.push(`slice ${slice} with ${asked.payload.readUInt32LE(kernels ? 0 : 4)} runs`);
+    const payload = listPayload(lists[slice]!, 4, 2);
+    return answerTo(
+      asked,
+      kernels ? Buffer.concat([payload.subarray(0, 16), payload.subarray(40)]) : payload,
+    );
+  });
+}
+
+test("what is long to list comes in slices that become one list, and others have their turn between them", async () => {
+  const seen: string[] = [];
+  const lists = [
+    [5, 10, SLICE_PAGES - 1, 1],
+    [SLICE_PAGES, 3],
+    [2 * SLICE_PAGES, 1, threeSlices - 1, 1],
+  ];
+  await using fake = await FakeHelper.listen(listsBySlice(lists, seen));
+  using helper = await GuestHelper.connect(fake.path, threeSlices);
+  const free = helper.freePages({ ...request, source: "kpageflags" });
+  await helper.workingSet({ scans: 1, intervalMs: 0, mostRuns: 5, fresh: true });
+  const kernel = await helper.kernelPages({ tablesOnly: false, mostRuns: 50 });
+  const whole = [5, 10, SLICE_PAGES - 1, 4, 2 * SLICE_PAGES, 1, threeSlices - 1, 1];
+  assert.deepEqual([...(await free).runs], whole);
+  assert.deepEqual([...kernel.runs], whole);
+  assert.deepEqual([(await free).truncated, kernel.truncated], [false, false]);
+  assert.deepEqual(seen.slice(0, 3), ["slice 0 with 100 runs", "working set", "slice 1 with 98 runs"]);
+});
+
+test("slices have no more runs together than were asked for, and what is left out is said", async () => {
+  const seen: string[] = [];
+  const lists = [[1, 1], [SLICE_PAGES, 1, SLICE_PAGES + 2, 1], []];
+  await using fake = await FakeHelper.listen(listsBySlice(lists, seen));
+  using helper = await GuestHelper.connect(fake.path, threeSlices);
+  const answer = await helper.kernelPages({ tablesOnly: false, mostRuns: 3 });
+  assert.deepEqual([...answer.runs], [1, 1, SLICE_PAGES, 1, SLICE_PAGES + 2, 1]);
+  assert.equal(answer.truncated, true);
+  assert.deepEqual(seen, ["slice 0 with 3 runs", "slice 1 with 2 runs"]);
+});
+
+test("a slice with pages that were not asked about is refused", async () => {
+  await using fake = await FakeHelper.listen(listsBySlice([[1, 1], [2, 1], []]));
+  using helper = await GuestHelper.connect(fake.path, threeSlices);
+  const asked = helper.freePages({ ...request, source: "kpageflags" });
+  await assert.rejects(asked, coded("GODWIT_HELPER_ANSWER"));
+});
+
+test("a time to wait is for all slices together", async () => {
+  let slices = 0;
+  await using fake = await FakeHelper.listen(
+    afterHello((asked, socket) => {
+      slices += 1;
+      setTimeout(() => socket.write(answerTo(asked, listPayload([], 4, 2))), 30).unref();
+      return null;
+    }),
+  );
+  using helper = await GuestHelper.connect(fake.path, 1000 * SLICE_PAGES);
+  const asked = helper.freePages({ ...request, source: "kpageflags" }, { timeoutMs: 100 });
+  await assert.rejects(asked, coded("GODWIT_HELPER_SILENT"));
+  assert.ok(slices < 5, `${slices} slices of 30 ms`);
 });
 
 for (const [name, runs] of [
@@ -128,7 +205,7 @@ for (const [name, behaviour] of Object.entries(lies)) {
 }
 
 for (const [name, change] of [
-  ["speaks only a later version", (payload: Buffer) => payload.writeUInt16LE(2, 0)],
+  ["speaks only a later version", (payload: Buffer) => payload.writeUInt16LE(HELPER_PROTOCOL_VERSION + 1, 0)],
   ["has pages of another size", (payload: Buffer) => payload.writeUInt32LE(16_384, 12)],
   ["can list nothing", (payload: Buffer) => payload.writeUInt32LE(0, 8)],
 ] as const) {

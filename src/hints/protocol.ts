@@ -4,8 +4,8 @@ import { checkRuns, type Runs } from "../pages/index.ts";
 /** The virtio-serial port on which a guest's helper answers; `guest/helper/README.md` has the protocol in words. */
 export const HELPER_CHANNEL = "org.godwit.guest.0";
 
-/** The only version so far; a helper names the ones that it speaks in its hello. */
-export const HELPER_PROTOCOL_VERSION = 1;
+/** A helper names the versions that it speaks in its hello. Version 1 had no ranges of pages. */
+export const HELPER_PROTOCOL_VERSION = 2;
 
 /** "GWTG", little-endian: the beginning of each frame. */
 export const FRAME_MAGIC = 0x47545747;
@@ -39,6 +39,12 @@ export interface Frame {
   readonly session: number;
   readonly sequence: number;
   readonly payload: Buffer;
+}
+
+/** Guest page numbers from `firstPage` up to, but not including, `endPage`. */
+export interface PageRange {
+  readonly firstPage: number;
+  readonly endPage: number;
 }
 
 /** What a helper says of itself. */
@@ -128,12 +134,18 @@ export interface KernelPagesAnswer {
 /** Payload of a request. */
 export const encodeRequest = {
   hello: (): Buffer => Buffer.alloc(0),
-  freePages({ source, minimumOrder, perCpu, mostRuns }: FreePagesRequest): Buffer {
-    const payload = Buffer.alloc(8);
+  /** Only kpageflags keep to the range: a driver lists all. */
+  freePages(
+    { source, minimumOrder, perCpu, mostRuns }: FreePagesRequest,
+    { firstPage, endPage }: PageRange,
+  ): Buffer {
+    const payload = Buffer.alloc(16);
     payload[0] = freePageSources.indexOf(source);
     payload[1] = minimumOrder;
     payload[2] = perCpu ? 1 : 0;
     payload.writeUInt32LE(mostRuns, 4);
+    payload.writeUInt32LE(firstPage, 8);
+    payload.writeUInt32LE(endPage, 12);
     return payload;
   },
   workingSet({ scans, intervalMs, mostRuns, fresh }: WorkingSetRequest): Buffer {
@@ -149,11 +161,12 @@ export const encodeRequest = {
     payload.writeUInt32LE(timeoutMs, 0);
     return payload;
   },
-  kernelPages({ tablesOnly, mostRuns }: KernelPagesRequest, pageCount: number): Buffer {
-    const payload = Buffer.alloc(12);
+  kernelPages({ tablesOnly, mostRuns }: KernelPagesRequest, { firstPage, endPage }: PageRange): Buffer {
+    const payload = Buffer.alloc(16);
     payload.writeUInt32LE(mostRuns, 0);
-    payload.writeUInt32LE(pageCount, 4);
-    payload[8] = tablesOnly ? 1 : 0;
+    payload.writeUInt32LE(firstPage, 4);
+    payload.writeUInt32LE(endPage, 8);
+    payload[12] = tablesOnly ? 1 : 0;
     return payload;
   },
 };
@@ -209,15 +222,15 @@ const TRUNCATED_WORKING_SET = 1;
 const TRUNCATED_KERNEL_PAGES = 1;
 
 /**
- * @param pageCount guest page numbers are below it
+ * @param range where the runs must lie
  * @throws GodwitError `GODWIT_HELPER_ANSWER`
  */
 export function decodeFreePages(
   payload: Buffer,
   request: FreePagesRequest,
-  pageCount: number,
+  range: PageRange,
 ): FreePagesAnswer {
-  const runs = decodeRuns(payload, 40, 4, request.mostRuns, pageCount);
+  const runs = decodeRuns(payload, 40, 4, request.mostRuns, range);
   const source = freePageSources[payload[0]!];
   if (source === undefined || source === "any" || (request.source !== "any" && request.source !== source)) {
     throw badAnswer(`source ${payload[0]} of its list is not what was asked for`);
@@ -237,13 +250,16 @@ export function decodeFreePages(
   };
 }
 
-/** As {@link decodeFreePages}. */
+/**
+ * @param pageCount guest page numbers are below it
+ * @throws GodwitError `GODWIT_HELPER_ANSWER`
+ */
 export function decodeWorkingSet(
   payload: Buffer,
   request: WorkingSetRequest,
   pageCount: number,
 ): WorkingSetAnswer {
-  const runs = decodeRuns(payload, 40, 12, request.mostRuns, pageCount);
+  const runs = decodeRuns(payload, 40, 12, request.mostRuns, { firstPage: 0, endPage: pageCount });
   return {
     runs,
     truncated: (payload.readUInt32LE(0) & TRUNCATED_WORKING_SET) !== 0,
@@ -271,9 +287,9 @@ export function decodeDropCache(payload: Buffer): DropCacheAnswer {
 export function decodeKernelPages(
   payload: Buffer,
   request: KernelPagesRequest,
-  pageCount: number,
+  range: PageRange,
 ): KernelPagesAnswer {
-  const runs = decodeRuns(payload, 16, 4, request.mostRuns, pageCount);
+  const runs = decodeRuns(payload, 16, 4, request.mostRuns, range);
   const truncated = (payload.readUInt32LE(0) & TRUNCATED_KERNEL_PAGES) !== 0;
   return { runs, truncated, scanMs: millisecondsAt(payload, 8) };
 }
@@ -283,7 +299,7 @@ function decodeRuns(
   headBytes: number,
   countAt: number,
   mostRuns: number,
-  pageCount: number,
+  { firstPage, endPage }: PageRange,
 ): Runs {
   if (payload.length < headBytes) throw badAnswer(`${payload.length} bytes are too short for it`);
   const count = payload.readUInt32LE(countAt);
@@ -294,10 +310,11 @@ function decodeRuns(
   const runs = new Uint32Array(2 * count);
   for (let index = 0; index < runs.length; index++) runs[index] = payload.readUInt32LE(headBytes + 4 * index);
   try {
-    checkRuns(runs, { pageCount });
+    checkRuns(runs, { pageCount: endPage });
   } catch (error) {
     throw badAnswer((error as Error).message);
   }
+  if (runs.length > 0 && runs[0]! < firstPage) throw badAnswer(`page ${runs[0]} was not asked about`);
   return runs;
 }
 

@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { createServer, type Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { encodeFrame, FRAME_HEAD_BYTES, requestTypes } from "../protocol.ts";
+import { encodeFrame, FRAME_HEAD_BYTES, HELPER_PROTOCOL_VERSION, requestTypes } from "../protocol.ts";
 
 /** A request as a helper sees it. */
 export interface SeenRequest {
@@ -18,8 +18,8 @@ export type Behaviour = (request: SeenRequest, socket: Socket) => Buffer | null;
 /** A hello answer of a helper that can do everything. */
 export function helloPayload(change: (payload: Buffer) => void = () => {}): Buffer {
   const payload = Buffer.alloc(16);
-  payload.writeUInt16LE(1, 0);
-  payload.writeUInt16LE(1, 2);
+  payload.writeUInt16LE(HELPER_PROTOCOL_VERSION, 0);
+  payload.writeUInt16LE(HELPER_PROTOCOL_VERSION, 2);
   payload.writeUInt32LE(31, 4);
   payload.writeUInt32LE(1 << 20, 8);
   payload.writeUInt32LE(4096, 12);

@@ -147,6 +147,20 @@ test("looks become more and more seldom while QEMU lists, but not where it is he
   await scene.until(2, { nowMs: 21_000 + 700, held: true, starving: true });
 });
 
+test("looks at a slow guest take half of its time at most while QEMU lists", async () => {
+  const SLOW_MS = 300;
+  const slow = afterHello((seen, socket) => {
+    setTimeout(() => socket.write(answerTo(seen, listPayload([0, 30_000], 4))), SLOW_MS);
+    return null;
+  });
+  await using scene = await Scene.open(slow, 0, 30_000);
+  await scene.until(1);
+  scene.list(0, 5_000);
+  await scene.until(2, { nowMs: 1_000, starving: true });
+  scene.list(5_000, 10_000);
+  scene.assertNoLook({ nowMs: 1_000 + SLOW_MS + 250, starving: true });
+});
+
 test("a guest that said nothing before is asked at once, and what it names waits from then on", async () => {
   await using scene = await Scene.open(says(0, 20_000));
   assert.deepEqual(await scene.until(1), ["defer 0"]);

@@ -9,27 +9,18 @@ import {
 } from "../../hints/index.ts";
 import { PageBitmap } from "../../pages/index.ts";
 import type { Ledger } from "../ledger.ts";
+import { LookPatience } from "./look-patience.ts";
 
 /** Blocks of the guest that are listed at most, 1 MiB: 2,000 are usual with 8 GiB. */
 export const MOST_RUNS = 131_072;
-
-/**
- * An answer is given up after ten times what the first one took, within these bounds: pages may wait for it, but giving
- * up costs all that would be left out, a minute of a link of 1 Gbit/s where 8 GiB are idle.
- */
-const PATIENCE = 10;
-const LEAST_PATIENCE_MS = 5_000;
-const MOST_PATIENCE_MS = 10_000;
-
-/** The same where no page waits: kpageflags of 2 GiB took a busy emulated guest more than 5 s, and more have 8 GiB. */
-const UNHURRIED_PATIENCE_MS = 30_000;
 
 /** Presumably free pages that are worth a look when nothing else can leave: 4 MiB. */
 const WORTH_PAGES = 1024;
 
 /**
- * Between looks while QEMU still lists its memory, doubled for each: they only let go what is no longer free, and each
- * costs the guest two milliseconds under its locks where it has 8 GiB. A QEMU that is held for one waits no longer.
+ * Between looks while QEMU still lists its memory, doubled for each, and at least what the last one took: they only let
+ * go what is no longer free, and each costs the guest two milliseconds under its locks where it has 8 GiB. A QEMU that
+ * is held for one waits no longer.
  */
 const LISTING_PAUSE_MS = 200;
 
@@ -125,12 +116,13 @@ export class FreePageLooks {
   readonly #first: FirstLook;
   readonly #pieces: readonly GuestMemoryPiece[];
   readonly #effects: LookEffects;
-  readonly #patienceMs: number;
+  readonly #patience: LookPatience;
   readonly #stop = new AbortController();
   #lister: FreePageLister | null = null;
   #ledger: Ledger | null = null;
   #asking = false;
   #askedAtMs = 0;
+  #beganAtMs: number | null = null;
   #over = false;
   #isSettled = false;
   #isClose = false;
@@ -151,7 +143,7 @@ export class FreePageLooks {
     this.#isBlind = asked.first.lists.length === 0;
     this.#pieces = asked.pieces;
     this.#effects = effects;
-    this.#patienceMs = Math.min(MOST_PATIENCE_MS, Math.max(LEAST_PATIENCE_MS, PATIENCE * asked.first.tookMs));
+    this.#patience = new LookPatience(asked.first.tookMs);
     lister.then(
       (connected) => {
         this.#lister = connected;
@@ -174,10 +166,12 @@ export class FreePageLooks {
   /** Looks if it is time to. */
   tick(moment: LookMoment): void {
     const ledger = this.#ledger;
-    if (this.#over || this.#lister === null || ledger === null) return;
+    if (this.#over || ledger === null) return;
+    this.#beganAtMs ??= moment.nowMs;
+    if (this.#lister === null) return;
     if (this.#asking) {
       // What nothing waited for the stop waits for now.
-      if (moment.holding && moment.nowMs - this.#askedAtMs > this.#patienceMs) this.#giveUp(tooLate());
+      if (moment.holding && moment.nowMs - this.#askedAtMs > this.#patience.leastMs) this.#giveUp(tooLate());
       return;
     }
     if (!this.#isDue(ledger, moment)) return;
@@ -223,7 +217,7 @@ export class FreePageLooks {
     ledger.beginScan();
     const answer = await lister.freePages(
       { source: this.#first.source, minimumOrder: 0, perCpu: true, mostRuns: MOST_RUNS },
-      { timeoutMs: this.#patience(moment), signal: this.#stop.signal },
+      { timeoutMs: this.#patienceMs(moment), signal: this.#stop.signal },
     );
     if (this.#over) return;
     const tookMs = performance.now() - beginMs;
@@ -232,7 +226,7 @@ export class FreePageLooks {
     this.#asking = false;
     this.#isBlind = false;
     this.#nextMs = moment.nowMs + tookMs + LISTING_PAUSE_MS;
-    this.#nextUnheldMs = moment.nowMs + tookMs + this.#unheldPauseMs;
+    this.#nextUnheldMs = moment.nowMs + tookMs + Math.max(this.#unheldPauseMs, tookMs);
     this.#unheldPauseMs *= 2;
     this.#effects.looked(
       figuresOf(answer, { tookMs, droppedPages, listBytes: lister.receivedBytes - bytesBefore }),
@@ -248,13 +242,17 @@ export class FreePageLooks {
       this.#nextMs = moment.nowMs + tookMs + this.#againPauseMs;
       this.#againPauseMs *= 2;
       this.#letGo();
-    } else this.#presume(ledger, lists);
+    } else {
+      const waitingPages = this.#presume(ledger, lists);
+      const ms = moment.nowMs + tookMs - this.#beganAtMs!;
+      this.#patience.answered(tookMs, waitingPages, { pages: sentPages(ledger), ms });
+    }
   }
 
   /** Pages wait for a look before the one that counts is over, if they are known from before the migration. */
-  #patience(moment: LookMoment): number {
-    const isWaitedFor = moment.holding || (!this.#isSettled && !this.#isBlind);
-    return isWaitedFor ? this.#patienceMs : UNHURRIED_PATIENCE_MS;
+  #patienceMs(moment: LookMoment): number {
+    if (moment.holding) return this.#patience.leastMs;
+    return this.#isSettled || this.#isBlind ? this.#patience.unhurriedMs : this.#patience.waitedForMs;
   }
 
   #drop(ledger: Ledger, lists: readonly BlockRuns[]): number {
@@ -266,7 +264,8 @@ export class FreePageLooks {
     return pages;
   }
 
-  #presume(ledger: Ledger, lists: readonly BlockRuns[]): void {
+  /** Gives how many pages wait from now on, named by QEMU or not. */
+  #presume(ledger: Ledger, lists: readonly BlockRuns[]): number {
     const sets = ledger.blocks.map(({ pages }) => new PageBitmap(pages));
     for (const { block, runs } of lists) {
       const index = ledger.blocks.findIndex(({ name }) => name === block);
@@ -279,6 +278,7 @@ export class FreePageLooks {
     }
     this.#presumed = sets;
     this.#effects.defer(sets);
+    return sets.reduce((pages, set) => pages + set.count(), 0);
   }
 
   #letGo(): void {
@@ -315,6 +315,10 @@ function takeOut(set: PageBitmap, sent: PageBitmap): void {
     if (runCount < RUNS_AT_ONCE) return;
     from = scratch[2 * runCount - 2]! + scratch[2 * runCount - 1]!;
   }
+}
+
+function sentPages(ledger: Ledger): number {
+  return ledger.blocks.reduce((pages, { sent }) => pages + sent.count(), 0);
 }
 
 function neverSentPages(ledger: Ledger): number {
