@@ -175,7 +175,7 @@ test("a guest that said nothing before is asked at once, and what it names waits
   ]);
 });
 
-test("a QEMU that is held until pages leave is looked for however few wait, and never waits in vain", async () => {
+test("a QEMU that is held until pages leave is looked for however few wait, but not where none does", async () => {
   await using scene = await Scene.open(says(0, 100), 0, 100);
   await scene.until(1);
   scene.list(0, 60);
@@ -184,7 +184,31 @@ test("a QEMU that is held until pages leave is looked for however few wait, and 
     "listed 100 dropped 60",
     "defer 100",
   ]);
-  assert.deepEqual(await scene.until(3, { nowMs: 4_000, held: true, starving: true }), [
+  // What is under way holds it then.
+  scene.assertNoLook({ nowMs: 4_000, held: true, starving: true });
+});
+
+test("pages that the guest took meanwhile wait no longer, and the others do", async () => {
+  await using scene = await Scene.open(says(0, 60), 0, 100);
+  await scene.until(1);
+  scene.list(70, 80);
+  assert.deepEqual(await scene.until(2, { nowMs: 1_000, held: true, starving: true }), [
+    "listed 60 dropped 0",
+    "defer 60",
+  ]);
+});
+
+test("where QEMU is held and a look lets no page go, none waits for another", async () => {
+  let again = () => {};
+  const behaviour = afterHello((seen) => {
+    again();
+    return answerTo(seen, listPayload([0, 100], 4));
+  });
+  await using scene = await Scene.open(behaviour, 0, 100);
+  again = () => scene.list(60, 61);
+  await scene.until(1);
+  scene.list(60, 61);
+  assert.deepEqual(await scene.until(3, { nowMs: 1_000, held: true, starving: true }), [
     "listed 100 dropped 0",
     "defer nothing",
     "settled",
@@ -192,7 +216,7 @@ test("a QEMU that is held until pages leave is looked for however few wait, and 
 });
 
 test("what was sent once does not wait, since it can't be left out any more", async () => {
-  await using scene = await Scene.open(says(0, 5_000), 0, 0);
+  await using scene = await Scene.open(says(0, 5_000), 0, 2_000);
   await scene.until(1);
   scene.list(0, 2_000);
   new Scheduler(scene.ledger, 1, "ascending").take(0);

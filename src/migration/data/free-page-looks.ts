@@ -160,7 +160,7 @@ export class FreePageLooks {
   /** The pages that looks are about; nothing of them has left yet. */
   attach(ledger: Ledger): void {
     this.#ledger = ledger;
-    if (!this.#over) this.#presume(ledger, this.#first.lists);
+    if (!this.#over) this.#keepBack(presumable(ledger, this.#first.lists));
   }
 
   /** Looks if it is time to. */
@@ -194,17 +194,19 @@ export class FreePageLooks {
     if (!this.#isSettled) {
       if (this.#isBlind) return true;
       if (!moment.starving) return false;
-      return moment.held || (moment.nowMs >= this.#nextUnheldMs && this.#waitingPages(ledger) >= WORTH_PAGES);
+      if (!moment.held && moment.nowMs < this.#nextUnheldMs) return false;
+      return this.#waitingPages(ledger, this.#presumed) >= (moment.held ? 1 : WORTH_PAGES);
     }
     // Counting goes through a bitmap of the whole guest.
     this.#nextMs = moment.nowMs + AGAIN_PAUSE_MS;
     return neverSentPages(ledger) >= AGAIN_PAGES;
   }
 
-  #waitingPages(ledger: Ledger): number {
+  /** Of the pages that QEMU has named, those that these sets keep back. */
+  #waitingPages(ledger: Ledger, sets: readonly PageBitmap[] | null): number {
     let pages = 0;
     for (const [index, { owed, pages: end }] of ledger.blocks.entries()) {
-      pages += owed.countRange(0, end, { only: this.#presumed?.[index] });
+      pages += owed.countRange(0, end, { only: sets?.[index] });
     }
     return pages;
   }
@@ -212,6 +214,7 @@ export class FreePageLooks {
   async #look(lister: FreePageLister, ledger: Ledger, moment: LookMoment): Promise<void> {
     const isHeldEarly = moment.holding && moment.held && !moment.firstPassDone;
     const matters = moment.firstPassDone || (isHeldEarly && this.#isClose);
+    const waitingPages = this.#waitingPages(ledger, this.#presumed);
     const beginMs = performance.now();
     const bytesBefore = lister.receivedBytes;
     ledger.beginScan();
@@ -236,16 +239,22 @@ export class FreePageLooks {
       this.#effects.readCloser();
       return;
     }
-    // Where QEMU waits for pages that wait for a look that brings nothing, nothing would ever leave again.
-    const isInVain = moment.starving && moment.held && droppedPages === 0;
+    const sets = presumable(ledger, lists);
+    // Where QEMU waits for pages that wait for a look that lets none of them go, nothing would ever leave again.
+    const isInVain =
+      moment.starving &&
+      moment.held &&
+      droppedPages === 0 &&
+      this.#waitingPages(ledger, sets) >= waitingPages;
     if (matters || isInVain || this.#isSettled) {
       this.#nextMs = moment.nowMs + tookMs + this.#againPauseMs;
       this.#againPauseMs *= 2;
       this.#letGo();
     } else {
-      const waitingPages = this.#presume(ledger, lists);
+      this.#keepBack(sets);
+      const keptPages = sets.reduce((pages, set) => pages + set.count(), 0);
       const ms = moment.nowMs + tookMs - this.#beganAtMs!;
-      this.#patience.answered(tookMs, waitingPages, { pages: sentPages(ledger), ms });
+      this.#patience.answered(tookMs, keptPages, { pages: sentPages(ledger), ms });
     }
   }
 
@@ -264,21 +273,9 @@ export class FreePageLooks {
     return pages;
   }
 
-  /** Gives how many pages wait from now on, named by QEMU or not. */
-  #presume(ledger: Ledger, lists: readonly BlockRuns[]): number {
-    const sets = ledger.blocks.map(({ pages }) => new PageBitmap(pages));
-    for (const { block, runs } of lists) {
-      const index = ledger.blocks.findIndex(({ name }) => name === block);
-      if (index < 0) continue;
-      const within = runsWithin(runs, ledger.blocks[index]!.pages);
-      for (let run = 0; run < within.length; run += 2) {
-        sets[index]!.setRange(within[run]!, within[run]! + within[run + 1]!);
-      }
-      takeOut(sets[index]!, ledger.blocks[index]!.sent);
-    }
+  #keepBack(sets: readonly PageBitmap[]): void {
     this.#presumed = sets;
     this.#effects.defer(sets);
-    return sets.reduce((pages, set) => pages + set.count(), 0);
   }
 
   #letGo(): void {
@@ -301,6 +298,21 @@ function tooLate(): GodwitError {
     "GODWIT_HELPER_SILENT",
     "the guest did not list its free pages before it was to stop",
   );
+}
+
+/** Which pages of each RAM block may be left out if the guest says once more that they are free. */
+function presumable(ledger: Ledger, lists: readonly BlockRuns[]): PageBitmap[] {
+  const sets = ledger.blocks.map(({ pages }) => new PageBitmap(pages));
+  for (const { block, runs } of lists) {
+    const index = ledger.blocks.findIndex(({ name }) => name === block);
+    if (index < 0) continue;
+    const within = runsWithin(runs, ledger.blocks[index]!.pages);
+    for (let run = 0; run < within.length; run += 2) {
+      sets[index]!.setRange(within[run]!, within[run]! + within[run + 1]!);
+    }
+    takeOut(sets[index]!, ledger.blocks[index]!.sent);
+  }
+  return sets;
 }
 
 /** What was sent once can't be left out any more, and has nothing to wait for. */
