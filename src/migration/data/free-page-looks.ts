@@ -239,14 +239,14 @@ export class FreePageLooks {
       this.#effects.readCloser();
       return;
     }
-    const sets = presumable(ledger, lists);
+    const sets = matters || this.#isSettled ? null : presumable(ledger, lists);
     // Where QEMU waits for pages that wait for a look that lets none of them go, nothing would ever leave again.
     const isInVain =
       moment.starving &&
       moment.held &&
       droppedPages === 0 &&
       this.#waitingPages(ledger, sets) >= waitingPages;
-    if (matters || isInVain || this.#isSettled) {
+    if (sets === null || isInVain) {
       this.#nextMs = moment.nowMs + tookMs + this.#againPauseMs;
       this.#againPauseMs *= 2;
       this.#letGo();
