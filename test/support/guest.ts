@@ -41,8 +41,11 @@ export function speakWith(machine: RunningMachine): Promise<GuestControl> {
   return GuestControl.overSerial(machine.channelPath(CONTROL_CHANNEL));
 }
 
+/** An emulated guest boots in 3 to 10 s; a machine that is kept from running most of the time gets two minutes. */
+const BOOT_TIMEOUT_MS = 120_000;
+
 /**
- * Has the guest hold and dirty memory; resolves when it does.
+ * Has the guest hold and dirty memory; resolves when it does. It may still be booting.
  *
  * On QEMU before 9 it holds only: there TCG lost an update of a page that was being written, once in some 30 moves of
  * a dirtying guest, although its memory has the odd size that avoids the known fault. Whose fault that one is has not
@@ -50,6 +53,7 @@ export function speakWith(machine: RunningMachine): Promise<GuestControl> {
  */
 export async function loadGuest(machine: RunningMachine, load: LoadSettings): Promise<void> {
   using guest = await speakWith(machine);
+  await guest.ping({ timeoutMs: BOOT_TIMEOUT_MS });
   await guest.load(machine.version.major < 9 ? { ...load, dirtyBytesPerSecond: 0 } : load);
   await guest.waitUntilReady();
 }
