@@ -26,8 +26,8 @@ export class LookPatience {
   }
 
   /**
-   * While pages wait for the answer: no longer than they would take to leave at the rate so far, so that a guest that
-   * is slow to tell costs no more than one that never tells.
+   * While pages wait for the answer: no longer than they would take to leave at the rate so far, so that waiting in
+   * vain at most doubles what was left of the move.
    */
   get waitedForMs(): number {
     return Math.max(this.leastMs, this.#slowMs);
