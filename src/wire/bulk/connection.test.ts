@@ -167,11 +167,12 @@ async function stall(where: "while it places a batch" | "at any other time"): Pr
   assert.equal(arrived, written);
 }
 
-test("the bandwidth cap holds within 5 % on a real connection, in bytes on the wire", async () => {
+test("the bandwidth cap holds within 5 % on a real connection, in bytes on the wire", async (t) => {
   const rate = 40e6;
   const pacer = new Pacer();
   pacer.setRate(rate);
   const { sender, receiver } = await pair(nothing, pacer);
+  t.after(() => sender.destroy());
   const encoder = new BatchEncoder({ compression: "none" });
   const pages = Buffer.alloc(64 * PAGE_BYTES, "not zero");
   const runs = new Uint32Array([0, 64]);
@@ -190,8 +191,10 @@ test("the bandwidth cap holds within 5 % on a real connection, in bytes on the w
   while (seen.length < 5 && (seen.at(-1) as number) < 0.95);
   assert.ok(Math.max(...seen) < 1.05 && Math.max(...seen) > 0.95, `${seen} of the rate`);
   pacer.setRate(null);
-  const free = await send((bytes) => bytes > 50e6);
-  assert.ok(free > 1.5 * rate, "without the cap the same connection is faster");
+  const free: number[] = [];
+  do free.push((await send((bytes) => bytes > 50e6)) / rate);
+  while (free.length < 5 && (free.at(-1) as number) < 1.5);
+  assert.ok(Math.max(...free) > 1.5, `without the cap the same connection is faster: ${free} of the rate`);
   sender.destroy();
   await receiver.closed;
 });
