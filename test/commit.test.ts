@@ -35,7 +35,7 @@ for (const version of qemuVersions()) {
   test(`QEMU ${version}: a guest that writes to a shared disk moves there and back and finds every record`, async () => {
     await using pair = await Pair.open(version);
     const image = sharedImage(pair);
-    let machine = await pair.start(pair.a, guestMachine(diskOf(image)));
+    let machine = await pair.start(pair.a, guestMachine(version, diskOf(image)));
     await loadGuest(machine, BUSY);
     {
       using guest = await speakWith(machine);
@@ -59,7 +59,7 @@ for (const version of qemuVersions()) {
     await using pair = await Pair.open(version);
     const image = sharedImage(pair);
     const disk = diskOf(image);
-    const machine = await pair.start(pair.a, guestMachine(disk));
+    const machine = await pair.start(pair.a, guestMachine(version, disk));
     await loadGuest(machine, BUSY);
     const migration = pair.migration(machine, pair.a, pair.b);
     // A third QEMU takes the image in the moment in which it is nobody's: after the destination has loaded.
@@ -68,7 +68,7 @@ for (const version of qemuVersions()) {
       const send = channel.send.bind(channel);
       channel.send = async (message) => {
         if (message.type === "prepared") {
-          const thief = guestMachine(disk, "thief");
+          const thief = guestMachine(version, disk, "thief");
           pair.keep(await startMachine(thief, { stateFolder: pair.a.stateOf("thief"), qemu: pair.binary }));
         }
         return send(message);
@@ -88,7 +88,7 @@ for (const version of qemuVersions()) {
 
 test("a link that breaks between Commit and its answer leaves one copy, and the source learns which", async () => {
   await using pair = await Pair.open(newest!);
-  const machine = await pair.start(pair.a, guestMachine());
+  const machine = await pair.start(pair.a, guestMachine(newest!));
   await loadGuest(machine, BUSY);
   const migration = pair.migration(machine, pair.a, pair.b);
   const phases: string[] = [];
@@ -111,7 +111,7 @@ test("a link that breaks between Commit and its answer leaves one copy, and the 
 
 test("a link that breaks before Commit arrives leaves the guest at the source", async () => {
   await using pair = await Pair.open(newest!);
-  const machine = await pair.start(pair.a, guestMachine());
+  const machine = await pair.start(pair.a, guestMachine(newest!));
   await loadGuest(machine, BUSY);
   pair.b.onIncoming = (_incoming, channel) => {
     const receive = channel.receive.bind(channel);
@@ -135,7 +135,7 @@ test("a link that breaks before Commit arrives leaves the guest at the source", 
 
 test("a doubt about a destination that never answers again ends by an operator's word", async () => {
   await using pair = await Pair.open(newest!);
-  const machine = await pair.start(pair.a, guestMachine());
+  const machine = await pair.start(pair.a, guestMachine(newest!));
   await loadGuest(machine, BUSY);
   for (const owner of ["here", "there"] as const) {
     pair.b.onIncoming = (incoming, channel) => {

@@ -63,7 +63,7 @@ const tours = Array.from({ length: TOURS }, () => tour).flat();
 for (const version of qemuVersions()) {
   test(`QEMU ${version}: a guest that takes, writes and frees memory all the time moves without its free pages`, async (t) => {
     await using pair = await Pair.open(version);
-    let machine = await pair.start(pair.a, helpfulGuestMachine("doorbell: true"));
+    let machine = await pair.start(pair.a, helpfulGuestMachine(version, "doorbell: true"));
     await loadGuest(machine, HELD);
     {
       using guest = await speakWith(machine);
@@ -129,8 +129,9 @@ async function touched(machine: RunningMachine): Promise<number[]> {
 }
 
 test("a list of free pages that is older than the migration damages the guest: the order of things is what protects it", async () => {
-  await using pair = await Pair.open(qemuVersions()[0]!);
-  const machine = await pair.start(pair.a, helpfulGuestMachine("", "transparent_hugepage=never"));
+  const [newest] = qemuVersions();
+  await using pair = await Pair.open(newest!);
+  const machine = await pair.start(pair.a, helpfulGuestMachine(newest!, "", "transparent_hugepage=never"));
   {
     using guest = await speakWith(machine);
     await guest.ping({ timeoutMs: 120_000 });

@@ -64,7 +64,12 @@ test("a guest's helper lists free pages and the working set, as they are", {
     ...["-object", "memory-backend-ram,id=m1,size=134225920", "-numa", "node,memdev=m1"],
   ];
   const machine = await workshop.start(
-    helpfulGuestMachine(`doorbell: true\nextraArguments: ${JSON.stringify(nodes)}`, append),
+    helpfulGuestMachine(
+      "10.0",
+      `doorbell: true\nextraArguments: ${JSON.stringify(nodes)}`,
+      append,
+      "262152KiB",
+    ),
   );
   using guest = await speakWith(machine);
   await guest.ping({ timeoutMs: BOOT_TIMEOUT_MS });
@@ -209,7 +214,7 @@ test("without driver the helper reads kpageflags, and leaves poisoned pages alon
   timeout: 240_000,
 }, async () => {
   await using workshop = new Workshop("10.0");
-  const machine = await workshop.start(helpfulGuestMachine("", "godwit.driver=no page_poison=1"));
+  const machine = await workshop.start(helpfulGuestMachine("10.0", "", "godwit.driver=no page_poison=1"));
   using guest = await speakWith(machine);
   await guest.ping({ timeoutMs: BOOT_TIMEOUT_MS });
   const pieces = await piecesOf(machine);

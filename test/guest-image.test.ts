@@ -39,7 +39,7 @@ async function bootAndCheck(version: QemuVersion, machineType: string): Promise<
     "virtio-blk-pci,drive=records,addr=0xb",
   ];
   const machine = await workshop.start(
-    guestMachine(`machine: ${machineType}\nvcpus: 2\nextraArguments: ${JSON.stringify(extra)}`),
+    guestMachine(version, `machine: ${machineType}\nvcpus: 2\nextraArguments: ${JSON.stringify(extra)}`),
   );
   using guest = await speakWith(machine);
   await guest.ping({ timeoutMs: BOOT_TIMEOUT_MS }).catch(withConsole(machine));

@@ -19,12 +19,13 @@ interface Scene extends AsyncDisposable {
 
 /** A busy guest and a link between the hosts that can be cut; all connections of a migration cross it. */
 async function scene(): Promise<Scene> {
-  const pair = await Pair.open(qemuVersions()[0]!, SIMULATED);
+  const [newest] = qemuVersions();
+  const pair = await Pair.open(newest!, SIMULATED);
   const through = (port: number) => ({
     ...{ listenHost: SIMULATED, listenPort: port, targetHost: "127.0.0.1", targetPort: port },
   });
   const link = await LinkSimulator.start([through(pair.b.port), ...BULK_PORTS.map(through)]);
-  const machine = await pair.start(pair.a, guestMachine());
+  const machine = await pair.start(pair.a, guestMachine(newest!));
   await loadGuest(machine, BUSY);
   return {
     pair,

@@ -51,7 +51,7 @@ test("a guest with four processors and three memory blocks of different kinds mo
   const layout = JSON.stringify(nodes(huge.missing === null));
   let machine = await pair.start(
     pair.a,
-    guestMachine(`vcpus: 4\nextraArguments: ${layout}`, "web", "262160KiB"),
+    guestMachine(newest!, `vcpus: 4\nextraArguments: ${layout}`, "web", "262160KiB"),
   );
   await loadGuest(machine, BUSY);
   let [from, to] = [pair.a, pair.b];

@@ -22,7 +22,7 @@ const NIC = "0000:00:03.0/rtl8139";
 test("ring pointers found from outside are those that QEMU has, and nothing is left of the search", async () => {
   // The oldest QEMU here; the moves below are made with the newest.
   await using workshop = new Workshop(VERSIONS.at(-1)!);
-  const machine = await workshop.start(metalMachine());
+  const machine = await workshop.start(metalMachine(VERSIONS.at(-1)!));
   await booted(machine);
   using stream = await GuestStream.open(await forwardedPort(machine));
   await stream.more(100);
@@ -64,7 +64,7 @@ test("ring pointers found from outside are those that QEMU has, and nothing is l
 
 test("a machine without paravirtual devices moves by rebuilding its hardware, and again back", async (t) => {
   await using pair = await Pair.open("10.0");
-  let machine = await pair.start(pair.a, metalMachine());
+  let machine = await pair.start(pair.a, metalMachine("10.0"));
   await booted(machine);
 
   await t.test("a move that fails after its devices were read leaves it running, its NIC too", async () => {
@@ -156,7 +156,7 @@ test("a machine without paravirtual devices moves by rebuilding its hardware, an
 
 test("without its interrupt controllers the moved machine is dead", async () => {
   await using pair = await Pair.open("10.0");
-  const machine = await pair.start(pair.a, metalMachine());
+  const machine = await pair.start(pair.a, metalMachine("10.0"));
   await booted(machine);
   const result = pair.b.nextResult();
   const settings = { metal: { leaveOut: ["pic" as const] } };

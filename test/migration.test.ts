@@ -56,7 +56,7 @@ for (const version of qemuVersions()) {
 
   test(`QEMU ${version}: a busy guest moves`, async (t) => {
     await using pair = await Pair.open(version);
-    let machine = await pair.start(pair.a, guestMachine());
+    let machine = await pair.start(pair.a, guestMachine(version));
     await loadGuest(machine, BUSY);
     await assertWhole(machine);
     let [from, to] = [pair.a, pair.b];
@@ -76,7 +76,7 @@ for (const version of qemuVersions()) {
 
   test(`QEMU ${version}: a paused guest arrives paused, byte for byte, and goes on when continued`, async () => {
     await using pair = await Pair.open(version);
-    const machine = await pair.start(pair.a, guestMachine());
+    const machine = await pair.start(pair.a, guestMachine(version));
     await loadGuest(machine, BUSY);
     await machine.qmp.execute("stop");
     const before = await imageOf(machine);
@@ -89,8 +89,9 @@ for (const version of qemuVersions()) {
 }
 
 test("a live migration made two passes or more and its events tell the story in order", async () => {
-  await using pair = await Pair.open(qemuVersions()[0]!);
-  const machine = await pair.start(pair.a, guestMachine());
+  const [newest] = qemuVersions();
+  await using pair = await Pair.open(newest!);
+  const machine = await pair.start(pair.a, guestMachine(newest!));
   await loadGuest(machine, BUSY);
   // Nobody can be asked by a doorbell here: that is told, and changes nothing.
   const { report, events } = await move(pair, machine, pair.a, pair.b, { freePages: "held-locks" });

@@ -59,7 +59,7 @@ class Traveller {
 test("a guest that resumed lacks most of its pages", async (t) => {
   const [version] = qemuVersions();
   await using pair = await Pair.open(version!);
-  const traveller = new Traveller(pair, await pair.start(pair.a, guestMachine()));
+  const traveller = new Traveller(pair, await pair.start(pair.a, guestMachine(version!)));
   await loadGuest(traveller.machine, HELD);
 
   await t.test("the memory of an idle guest comes unasked", async () => {

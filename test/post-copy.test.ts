@@ -19,7 +19,7 @@ const variants: readonly [string, MigrationSettingsInput][] = [
 for (const version of qemuVersions()) {
   test(`QEMU ${version}: a busy guest resumes before its pages are there`, async (t) => {
     await using pair = await Pair.open(version);
-    let machine = await pair.start(pair.a, guestMachine("vcpus: 2"));
+    let machine = await pair.start(pair.a, guestMachine(version, "vcpus: 2"));
     await loadGuest(machine, BUSY);
     await assertWhole(machine);
     let [from, to] = [pair.a, pair.b];

@@ -85,7 +85,7 @@ export const devices: Part = {
 
 async function compare(cell: (typeof cells)[number]): Promise<Line> {
   await using pair = await Pair.open(cell.qemu);
-  const machine = await pair.start(pair.a, metalMachine(cell));
+  const machine = await pair.start(pair.a, metalMachine(cell.qemu, cell));
   await booted(machine);
   using stream = await GuestStream.open(await forwardedPort(machine));
   await stream.more(100);

@@ -85,7 +85,7 @@ async function measure({ load, monitor: kind }: (typeof cells)[number]): Promise
   const forwards = [7, 7000].map((port) => `hostfwd=udp:127.0.0.1:0-:${port}`).join(",");
   const words =
     disk === null ? "" : ` godwit.nbd=10.0.2.2:${disk.port} godwit.disk=/dev/nbd0 godwit.diskrate=1GB`;
-  const machine = metalMachine({ netdev: `user,${forwards}`, append: `noapic nolapic${words}` });
+  const machine = metalMachine("10.0", { netdev: `user,${forwards}`, append: `noapic nolapic${words}` });
   const trace = METAL_ARGUMENTS.slice(METAL_ARGUMENTS.indexOf("-trace"));
   const extraArguments =
     kind === "with" ? machine.extraArguments : machine.extraArguments.filter((word) => !trace.includes(word));

@@ -56,7 +56,7 @@ export const pointers: Part = {
   async run(mayBegin) {
     if (missing() <= 0 || !mayBegin()) return;
     await using workshop = new Workshop("10.0");
-    const plain = metalMachine({
+    const plain = metalMachine("10.0", {
       netdev: "user,hostfwd=tcp:127.0.0.1:0-:7001,hostfwd=udp:127.0.0.1:0-:7",
     });
     const dump = ["-object", "filter-dump,id=outside,netdev=net0-backend,file=outside.pcap"];

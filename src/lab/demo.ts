@@ -42,7 +42,7 @@ async function demo(): Promise<number> {
   };
   try {
     const qemu = qemuVersions()[0] ?? "10.0";
-    const machine = { ...guest, qemu, exactMemory: qemu !== "7.2" };
+    const machine = { ...guest, qemu };
     line.say(
       `A guest with ${guest.memory} holds ${guest.hold} of text, dirties ${guest.hot} at ${guest.dirty} and`,
     );
@@ -90,7 +90,7 @@ function closingText(results: readonly LabResult[]): string {
     : "Without root there are no network namespaces, so nobody outside measured the pause.\n";
   const [first] = results;
   const rule =
-    first?.settings.exactMemory === false
+    first?.settings.qemu === "7.2"
       ? "The longest pause comes at the very start of a move: with the memory size that this QEMU's\n" +
         "emulator needs, it stops the guest to begin its dirty log. It is the same for both.\n"
       : "";

@@ -7,7 +7,6 @@ export { type LabAgent, type LabAgents, startLabAgents } from "./lab-agent.ts";
 export { CONTROL_CHANNEL, LAB_MACHINE_NAME, labMachine, labMachineFile } from "./lab-machine.ts";
 export { type CutMode, LinkSimulator } from "./link-simulator.ts";
 export { labAddresses } from "./namespace-network.ts";
-export { oddMemoryBytes } from "./odd-memory.ts";
 export { Probe } from "./probe.ts";
 export { RemoteSimulator } from "./remote-simulator.ts";
 export { qemuBinary } from "./run.ts";

@@ -1,8 +1,7 @@
 import { stringify } from "yaml";
-import { type Machine, parseMachineFile } from "../qemu/index.ts";
+import { binaryVersion, type Machine, parseMachineFile, soundMemoryBytes } from "../qemu/index.ts";
 import type { Hosts } from "./hosts.ts";
 import { labAddresses } from "./namespace-network.ts";
-import { oddMemoryBytes } from "./odd-memory.ts";
 import { GUEST_KERNEL_PARAMETERS, type GuestImage, guestImage } from "./toolchain.ts";
 
 /** The name of the lab's guest. */
@@ -14,11 +13,18 @@ export const CONTROL_CHANNEL = "org.godwit.lab.0";
 /** The port of the guest's helper, which tells what is free. */
 const HELPER_CHANNEL = "org.godwit.guest.0";
 
+/** The guest's memory: the next size that this QEMU keeps whole, unless that asked for is to be left alone. */
+export async function labMemoryBytes(
+  settings: { readonly memoryBytes: number; readonly exactMemory: boolean },
+  binary: string,
+): Promise<number> {
+  const { memoryBytes, exactMemory } = settings;
+  return exactMemory ? memoryBytes : soundMemoryBytes(memoryBytes, await binaryVersion(binary));
+}
+
 /** What the lab's guest shall be like. */
 export interface LabMachineOptions {
-  /** Made odd by the rule of `odd-memory.ts`, unless `exactMemory` is set. */
   readonly memoryBytes: number;
-  readonly exactMemory?: boolean;
   readonly vcpus?: number;
   readonly name?: string;
   /** More for its kernel. */
@@ -33,11 +39,9 @@ export function labMachineFile(hosts: Hosts, options: LabMachineOptions): string
   const image = options.image ?? guestImage();
   const { guest, guestPrefixBits, client } = labAddresses;
   const network = `godwit.ip=${guest}/${guestPrefixBits} godwit.gw=${client}`;
-  const memoryBytes =
-    options.exactMemory === true ? options.memoryBytes : oddMemoryBytes(options.memoryBytes);
   return stringify({
     name: options.name ?? LAB_MACHINE_NAME,
-    memory: `${memoryBytes / 1024}KiB`,
+    memory: `${options.memoryBytes / 1024}KiB`,
     vcpus: options.vcpus ?? 1,
     kernel: image.kernel,
     initrd: image.initrd,

@@ -1,7 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { readLabSettings } from "./lab-settings.ts";
-import { oddMemoryBytes } from "./odd-memory.ts";
 
 test("text becomes bytes, rates and times", () => {
   const settings = readLabSettings({
@@ -64,20 +63,4 @@ test("nonsense is refused, and the message names the option", () => {
   refused({ engine: "qemu", parameters: "downtime-limit" }, /--parameters/);
   refused({ memory: "1GiB", hold: "2GiB" }, /more than the guest's memory/);
   assert.throws(() => readLabSettings({ memory: "much" }), { code: "GODWIT_BAD_QUANTITY" });
-});
-
-test("a guest's memory is never a multiple of 256 KiB, never smaller than asked for and a multiple of 8 KiB", () => {
-  for (const wanted of [
-    256 * 1024 ** 2,
-    512 * 1024 ** 2 - 1,
-    1024 ** 3 + 8192,
-    100_000_000,
-    262_152 * 1024,
-  ]) {
-    const bytes = oddMemoryBytes(wanted);
-    assert.notEqual(bytes % (256 * 1024), 0);
-    assert.equal(bytes % 8192, 0);
-    assert.ok(bytes >= wanted && bytes - wanted <= 16_384);
-  }
-  assert.equal(oddMemoryBytes(256 * 1024 ** 2), 262_152 * 1024);
 });

@@ -62,8 +62,12 @@ function migrateOptions(command: Command): Command {
       "--strategy <name>",
       "stop-and-copy, pre-copy, post-copy, hybrid or auto (default: pre-copy); qemu: the first three",
     )
-    .option("--memory <size>", "the guest's memory; 8 KiB more where QEMU under TCG needs it", "1GiB")
-    .option("--exact-memory", "no 8 KiB more: only for QEMU 10 and later")
+    .option(
+      "--memory <size>",
+      "the guest's memory; the next size that this QEMU keeps whole under TCG",
+      "1GiB",
+    )
+    .option("--exact-memory", "leave the size of the memory as it is")
     .option("--memory-backend <private|memfd|huge-pages>", "what the guest's memory is made of", "private")
     .option("--vcpus <count>", "the guest's processors", "1")
     .option("--hold <size|percent>", "memory that the guest fills and checks", "50%")

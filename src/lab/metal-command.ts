@@ -12,8 +12,12 @@ export function metalCommand(program: Command, exit: (code: number) => void): vo
     .option("--ablate <parts>", "don't rebuild these: pit,pic,ioapic,uart,rtc,nic,pointers", "")
     .option("--hops <count>", "moves to and fro", "1")
     .option("--link <rate>", "the migration link, such as 1Gbit/s, or unlimited", "1Gbit/s")
-    .option("--memory <size>", "the guest's memory; 8 KiB more where QEMU under TCG needs it", "256MiB")
-    .option("--exact-memory", "no 8 KiB more: only for QEMU 10 and later")
+    .option(
+      "--memory <size>",
+      "the guest's memory; the next size that this QEMU keeps whole under TCG",
+      "256MiB",
+    )
+    .option("--exact-memory", "leave the size of the memory as it is")
     .option("--vcpus <count>", "the guest's processors", "1")
     .option("--apic", "the guest uses its APICs (default: 8259A and 8254 alone)")
     .option("--nic <model>", "rtl8139, pcnet or e1000", "rtl8139")

@@ -9,12 +9,12 @@ import { rebuildPartNames } from "../migration/settings.ts";
 import { GodwitEngine } from "./godwit-engine.ts";
 import { makeHosts } from "./hosts.ts";
 import { startLabAgents } from "./lab-agent.ts";
+import { labMemoryBytes } from "./lab-machine.ts";
 import { MetalClient } from "./metal-client.ts";
 import { MetalDisk } from "./metal-disk.ts";
 import { MetalLan, streamBackend } from "./metal-lan.ts";
 import type { MetalSettings } from "./metal-settings.ts";
 import { labAddresses } from "./namespace-network.ts";
-import { oddMemoryBytes } from "./odd-memory.ts";
 import { Probe } from "./probe.ts";
 import { qemuBinary } from "./run.ts";
 import { RunFolder, sweepStaleFolders } from "./run-folder.ts";
@@ -125,8 +125,10 @@ export async function runMetal(
     settings.diskBytesPerSecond === 0 ? null : await MetalDisk.serve(hosts.client!, folder, qemu);
   await using agents = await startLabAgents(hosts, { folder, qemu });
   say("start the guest on host a");
+  const memoryBytes = await labMemoryBytes(settings, qemu);
   await using engine = await GodwitEngine.start({
-    ...{ hosts, agents, machineFile: machineFile(settings, lan.switch.path, disk), giveUpMs: null },
+    ...{ hosts, agents, giveUpMs: null },
+    machineFile: machineFile(settings, memoryBytes, lan.switch.path, disk),
     settings: {
       strategy: "pre-copy",
       downtimeLimitMs: settings.downtimeLimitMs,
@@ -247,7 +249,12 @@ function complaintsIn(path: string): string[] {
   }
 }
 
-function machineFile(settings: MetalSettings, lanPath: string, disk: MetalDisk | null): string {
+function machineFile(
+  settings: MetalSettings,
+  memoryBytes: number,
+  lanPath: string,
+  disk: MetalDisk | null,
+): string {
   const { kernel, initrd } = metalGuestImage();
   const { guest, guestPrefixBits, client } = labAddresses;
   const load = [
@@ -264,7 +271,7 @@ function machineFile(settings: MetalSettings, lanPath: string, disk: MetalDisk |
   ];
   return stringify({
     name: "metal",
-    memory: `${(settings.exactMemory ? settings.memoryBytes : oddMemoryBytes(settings.memoryBytes)) / 1024}KiB`,
+    memory: `${memoryBytes / 1024}KiB`,
     vcpus: settings.vcpus,
     hpet: false,
     kernel,

@@ -12,7 +12,7 @@ import { type GuestLoad, loadGuest } from "./guest-load.ts";
 import { type Hosts, makeHosts } from "./hosts.ts";
 import { HUGE_PAGE_BYTES, HugePages } from "./huge-pages.ts";
 import { startLabAgents } from "./lab-agent.ts";
-import { labMachine, labMachineFile } from "./lab-machine.ts";
+import { labMachine, labMachineFile, labMemoryBytes } from "./lab-machine.ts";
 import type { LabResult } from "./lab-result.ts";
 import type { LabSettings, QemuStrategy } from "./lab-settings.ts";
 import { measureMove } from "./measure.ts";
@@ -161,11 +161,12 @@ async function startEngine(
   signal: AbortSignal | undefined,
 ): Promise<Engine> {
   const { hosts, folder } = parts;
-  const { memoryBytes, exactMemory, vcpus } = settings;
+  const { vcpus } = settings;
   const { kernelParameters, balloon } = settings;
   const backend = backends[settings.memoryBackend];
-  const machine = { memoryBytes, exactMemory, vcpus, kernelParameters, more: backend };
   const binary = qemuBinary(settings.qemu);
+  const memoryBytes = await labMemoryBytes(settings, binary);
+  const machine = { memoryBytes, vcpus, kernelParameters, more: backend };
   if (settings.engine === "qemu") {
     const { downtimeLimitMs, bandwidthBytesPerSecond, capabilities, parameters, giveUpMs } = settings;
     const balloonDevice = settings.freePageHint ? freePageHintArguments : balloonArguments(balloon);

@@ -23,6 +23,7 @@ export {
 export type { ProcessIdentity } from "./process-table.ts";
 export * from "./qmp.ts";
 export { type MachineExit, RunningMachine } from "./running-machine.ts";
+export { soundMemoryBytes } from "./sound-memory.ts";
 export { type StartOptions, startMachine } from "./start.ts";
 export {
   binaryVersion,

@@ -297,6 +297,9 @@ test("warnings name what works but may surprise", () => {
   assert.deepEqual(codes(even), ["tcg-loses-dirty-pages"]);
   assert.deepEqual(codes(even, { major: 7, minor: 2, micro: 22 }), ["tcg-loses-dirty-pages"]);
   assert.deepEqual(codes(even, { major: 10, minor: 0, micro: 2 }), []);
+  assert.deepEqual(codes(odd, { major: 7, minor: 2, micro: 22 }), []);
+  assert.deepEqual(codes(odd, { major: 10, minor: 0, micro: 2 }), ["tcg-loses-dirty-pages"]);
+  assert.deepEqual(codes(`${odd}accelerator: kvm`, { major: 10, minor: 0, micro: 2 }), []);
   assert.deepEqual(codes(`${even}accelerator: kvm`), []);
   assert.deepEqual(codes("name: a\nmemory: 262152KiB"), ["nothing-to-boot"]);
   assert.deepEqual(codes(`${odd}disks: [{path: x, format: raw, cache: writeback}]`), [

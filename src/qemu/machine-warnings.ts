@@ -1,5 +1,6 @@
 import { hasUnplacedDevice } from "./extra-arguments.ts";
 import type { Machine } from "./machine.ts";
+import { losesUpdates, soundMemoryBytes } from "./sound-memory.ts";
 import type { QemuVersion } from "./version.ts";
 
 /** Something about a machine that works but may not end as expected. */
@@ -12,23 +13,13 @@ export interface MachineWarning {
   readonly advice: string;
 }
 
-/** RAM blocks of such sizes take QEMU's fast dirty sync: 64 bitmap bits of 4 KiB pages. */
-const FAST_SYNC_STEP_BYTES = 256 * 1024;
-
 /** What to tell about a machine before it runs or moves on a QEMU of that version (undefined: any). */
 export function machineWarnings(machine: Machine, version?: QemuVersion): MachineWarning[] {
   const warnings: MachineWarning[] = [];
   const warn = (code: string, path: string, message: string, advice: string) => {
     warnings.push({ code, path, message, advice });
   };
-  if (losesDirtyPages(machine, version)) {
-    warn(
-      "tcg-loses-dirty-pages",
-      "memory",
-      "QEMU before 9.0 under TCG loses dirty pages in a migration when memory is a multiple of 256 KiB",
-      `use QEMU 9.0 or later, or a memory of ${machine.memoryBytes / 1024 + 8}KiB`,
-    );
-  }
+  if (machine.accelerator === "tcg") warnings.push(...dirtyLogWarnings(machine.memoryBytes, version));
   if (machine.kernel === undefined && machine.disks.length === 0) {
     warn("nothing-to-boot", "", "the machine has neither a kernel nor a disk", "add `kernel` or `disks`");
   }
@@ -69,7 +60,22 @@ export function machineWarnings(machine: Machine, version?: QemuVersion): Machin
   return warnings;
 }
 
-function losesDirtyPages(machine: Machine, version: QemuVersion | undefined): boolean {
-  if (machine.accelerator !== "tcg" || (version !== undefined && version.major >= 9)) return false;
-  return machine.memoryBytes % FAST_SYNC_STEP_BYTES === 0;
+/** A version that is not known yet may be an old one, whose loss is the certain one. */
+const OLD_QEMU = { major: 0 };
+
+function dirtyLogWarnings(memoryBytes: number, version: QemuVersion | undefined): MachineWarning[] {
+  const qemu = version ?? OLD_QEMU;
+  if (!losesUpdates(memoryBytes, qemu)) return [];
+  const sound = `a memory of ${soundMemoryBytes(memoryBytes, qemu) / 1024}KiB`;
+  const isOld = losesUpdates(memoryBytes, OLD_QEMU);
+  const [message, advice] = isOld
+    ? [
+        "QEMU before 9.0 under TCG loses dirty pages in a migration when memory is a multiple of 256 KiB",
+        `use QEMU 9.0 or later, or ${sound}`,
+      ]
+    : [
+        "QEMU 9.0 and later under TCG may lose an update in a migration when memory is no multiple of 256 KiB",
+        `use ${sound}`,
+      ];
+  return [{ code: "tcg-loses-dirty-pages", path: "memory", message, advice }];
 }

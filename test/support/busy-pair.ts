@@ -13,7 +13,7 @@ export async function busyPair(
   sourceHost?: string,
 ): Promise<{ pair: Pair; machine: RunningMachine }> {
   const pair = await Pair.open(version, sourceHost);
-  const machine = await pair.start(pair.a, guestMachine());
+  const machine = await pair.start(pair.a, guestMachine(version));
   await loadGuest(machine, BUSY);
   return { pair, machine };
 }

@@ -1,17 +1,19 @@
 import { readFileSync } from "node:fs";
 import { connect, type Socket } from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
-import { metalGuestImage } from "../../src/lab/toolchain.ts";
+import { metalGuestImage, type QemuVersion } from "../../src/lab/toolchain.ts";
 import { METAL_ARGUMENTS } from "../../src/metal/index.ts";
 import type { Machine } from "../../src/qemu/machine.ts";
 import { parseMachineFile } from "../../src/qemu/machine-file.ts";
 import type { RunningMachine } from "../../src/qemu/running-machine.ts";
+import { testMemory } from "./guest.ts";
 
 /** A slow machine boots the guest in 20 s. */
 const BOOT_TIMEOUT_MS = 120_000;
 
-/** A PC with nothing in it that can't be rebuilt: a NIC, an RTL8139C+ if absent, as its only PCI device. */
+/** A PC for that QEMU with nothing in it that can't be rebuilt: a NIC, an RTL8139C+ if absent, as its only PCI device. */
 export function metalMachine(
+  version: QemuVersion,
   options: { netdev?: string; append?: string; vcpus?: number; nic?: "rtl8139" | "pcnet" | "e1000" } = {},
 ): Machine {
   const { kernel, initrd } = metalGuestImage();
@@ -24,7 +26,7 @@ export function metalMachine(
   return parseMachineFile(
     JSON.stringify({
       name: "metal",
-      memory: "262152KiB",
+      memory: testMemory(version),
       vcpus,
       hpet: false,
       kernel,

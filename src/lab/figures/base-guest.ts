@@ -5,7 +5,7 @@ const common = {
   content: "text",
   // Memory that was never used is zero; what is measured is what the guest holds.
   freeMemory: "untouched",
-  // QEMU 10 loses no pages under TCG, and has a set-up of milliseconds with a memory of any size.
+  // All sizes of the figures are sound with QEMU 10.
   qemu: "10.0",
   exactMemory: true,
   dirty: "0",
