@@ -147,8 +147,12 @@ test("a doubt about a destination that never answers again ends by an operator's
         if (owner === "there" && event.type === "phase" && event.phase === "completed") lost();
       });
       const receive = channel.receive.bind(channel);
-      channel.receive = ((types: string, options: object) => {
-        if (owner === "here" && types === "commit") lost();
+      channel.receive = (async (types: string, options: object) => {
+        if (owner === "here" && types === "commit") {
+          // Once it is here, the source has sent it and is in doubt about it; here it is lost.
+          await receive("commit", options);
+          lost();
+        }
         return receive(types as "commit", options);
       }) as typeof channel.receive;
     };
