@@ -1,11 +1,12 @@
 import assert from "node:assert/strict";
 import { readFileSync, truncateSync, writeFileSync } from "node:fs";
 import { test } from "node:test";
+import { GuestHelper } from "../src/hints/index.ts";
 import type { QemuVersion } from "../src/lab/toolchain.ts";
-import { toolchain } from "../src/lab/toolchain.ts";
+import { qemuVersions, toolchain } from "../src/lab/toolchain.ts";
 import type { RunningMachine } from "../src/qemu/running-machine.ts";
 import { Workshop } from "./qemu-machines.ts";
-import { guestMachine, speakWith } from "./support/guest.ts";
+import { guestMachine, HELPER_CHANNEL, helpfulGuestMachine, speakWith } from "./support/guest.ts";
 
 const MIB = 1 << 20;
 /** Emulated guests boot in a few seconds; a busy machine may be ten times slower. */
@@ -26,6 +27,33 @@ for (const version of ["10.0", "7.2"] as const) {
     );
   }
 }
+
+test("a command that comes as soon as its program has connected is answered by a busy guest, too", {
+  timeout: 240_000,
+}, async () => {
+  const [newest] = qemuVersions();
+  await using workshop = new Workshop(newest!);
+  const machine = await workshop.start(helpfulGuestMachine(newest!));
+  {
+    using guest = await speakWith(machine);
+    await guest.ping({ timeoutMs: BOOT_TIMEOUT_MS });
+  }
+  // Reading the kernel's word on each page, which nothing interrupts, is what delays its word on connections.
+  using helper = await GuestHelper.connect(machine.channelPath(HELPER_CHANNEL), 65_536);
+  let busy = true;
+  const reading = (async () => {
+    while (busy) await helper.kernelPages({ tablesOnly: false, mostRuns: 65_536 });
+  })();
+  try {
+    for (let time = 0; time < 100; time++) {
+      using guest = await speakWith(machine);
+      await guest.ping({ timeoutMs: 10_000 });
+    }
+  } finally {
+    busy = false;
+    await reading;
+  }
+});
 
 async function bootAndCheck(version: QemuVersion, machineType: string): Promise<void> {
   await using workshop = new Workshop(version);

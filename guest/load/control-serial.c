@@ -12,6 +12,8 @@
 
 /* While no host program is connected the port can neither be read nor waited for. */
 #define RETRY_US 10000
+/* Two seconds of retries, more than any guest was seen to need. */
+#define HANGUP_RETRIES 200
 
 struct serial {
 	struct load *load;
@@ -45,19 +47,31 @@ static bool find_device(struct serial *serial)
 	return found;
 }
 
-/* Gives up when the host's end is closed: nobody waits for this answer any more. */
+/*
+ * Gives up when the host's end is closed: nobody waits for this answer any more. A command may be read before the kernel
+ * has heard that its host program is connected, though: word of that comes on another queue, late where the guest is
+ * busy, and until then nothing can be written.
+ */
 static void write_answer(int file, const struct answer *answer)
 {
 	size_t written = 0;
+	int retries = 0;
 
 	while (written < answer->length) {
 		struct pollfd poll_file = { .fd = file, .events = POLLOUT };
 		ssize_t result = write(file, answer->text + written, answer->length - written);
 
-		if (result > 0)
+		if (result > 0) {
 			written += result;
-		else if (poll(&poll_file, 1, -1) < 0 || (poll_file.revents & (POLLHUP | POLLERR)))
+			continue;
+		}
+		if (poll(&poll_file, 1, -1) < 0 || (poll_file.revents & POLLERR))
 			return;
+		if (poll_file.revents & POLLHUP) {
+			if (retries++ == HANGUP_RETRIES)
+				return;
+			usleep(RETRY_US);
+		}
 	}
 }
 
