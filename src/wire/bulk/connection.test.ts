@@ -167,15 +167,19 @@ async function stall(where: "while it places a batch" | "at any other time"): Pr
   assert.equal(arrived, written);
 }
 
+/** A machine that is kept from running half of the time lets one in some four go undisturbed. */
+const TRIES = 20;
+
 test("the bandwidth cap holds within 5 % on a real connection, in bytes on the wire", async (t) => {
-  const rate = 40e6;
+  // Less than half of what the slowest machine seen carries: the cap is the limit and nothing else.
+  const rate = 10e6;
   const pacer = new Pacer();
   pacer.setRate(rate);
   const { sender, receiver } = await pair(nothing, pacer);
   t.after(() => sender.destroy());
   const encoder = new BatchEncoder({ compression: "none" });
-  const pages = Buffer.alloc(64 * PAGE_BYTES, "not zero");
-  const runs = new Uint32Array([0, 64]);
+  const pages = Buffer.alloc(16 * PAGE_BYTES, "not zero");
+  const runs = new Uint32Array([0, 16]);
   const send = async (until: (bytes: number, ms: number) => boolean) => {
     const bytes = sender.bytesOnWire;
     const began = performance.now();
@@ -186,14 +190,15 @@ test("the bandwidth cap holds within 5 % on a real connection, in bytes on the w
   };
   await send((bytes) => bytes > 0.1 * rate);
   const seen: number[] = [];
-  // On a machine that is busy elsewhere a thread may not come up to the rate; it must never exceed it.
+  // On a machine that is busy elsewhere a thread may not come up to the rate: what it is late by beyond the pacer's 40 ms
+  // is not made good. It must never exceed it.
   do seen.push((await send((_bytes, ms) => ms > 1500)) / rate);
-  while (seen.length < 5 && (seen.at(-1) as number) < 0.95);
+  while (seen.length < TRIES && (seen.at(-1) as number) < 0.95);
   assert.ok(Math.max(...seen) < 1.05 && Math.max(...seen) > 0.95, `${seen} of the rate`);
   pacer.setRate(null);
   const free: number[] = [];
   do free.push((await send((bytes) => bytes > 50e6)) / rate);
-  while (free.length < 5 && (free.at(-1) as number) < 1.5);
+  while (free.length < TRIES && (free.at(-1) as number) < 1.5);
   assert.ok(Math.max(...free) > 1.5, `without the cap the same connection is faster: ${free} of the rate`);
   sender.destroy();
   await receiver.closed;
