@@ -30,6 +30,8 @@ for (const version of ["10.0", "7.2"] as const) {
 
 test("a command that comes as soon as its program has connected is answered by a busy guest, too", {
   timeout: 240_000,
+  skip:
+    tools.guest === null || qemuVersions().length === 0 ? "QEMU or the guest image is not available" : false,
 }, async () => {
   const [newest] = qemuVersions();
   await using workshop = new Workshop(newest!);

@@ -16,9 +16,9 @@ function isQuickSyncSound(version: Pick<QemuVersion, "major">): boolean {
 
 /**
  * Whether a migration by this QEMU under TCG may leave behind what a guest with so much memory writes. Before version 9
- * the quick sync of the dirty log loses dirty pages every time. The slow one of all versions loses one in several hundred
- * syncs; the quick one of version 9 and later does so far more seldom and makes good what it lost with the next
- * (docs/testing.md, "A race in QEMU's emulation"). KVM keeps its own dirty log and does not care.
+ * the quick sync of the dirty log loses dirty pages every time. The slow one loses a page in some 150 syncs of a guest
+ * that dirties as fast as it can; the quick one of version 9 and later, which re-arms every page with the next sync, was not
+ * seen to (docs/testing.md, "A race in QEMU's emulation"). KVM keeps its own dirty log and does not care.
  */
 export function losesUpdates(memoryBytes: number, version: Pick<QemuVersion, "major">): boolean {
   return (memoryBytes % QUICK_SYNC_BYTES === 0) !== isQuickSyncSound(version);
