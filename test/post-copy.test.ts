@@ -26,7 +26,12 @@ for (const version of qemuVersions()) {
     for (const [name, settings] of variants) {
       await t.test(`by ${name}`, async () => {
         const result = to.nextResult();
-        const report = await pair.migration(machine, from, to, settings).run();
+        const migration = pair.migration(machine, from, to, settings);
+        const sentLive: number[] = [];
+        migration.onEvent((event) => {
+          if (event.type === "progress" && event.phase === "live") sentLive.push(event.sentPages);
+        });
+        const report = await migration.run();
         assert.equal(report.outcome, "completed", JSON.stringify(report.error));
         const { machine: arrived } = await result;
         assert.ok(arrived !== null);
@@ -48,6 +53,10 @@ for (const version of qemuVersions()) {
             "most pages came after the resume",
           );
           assert.equal(report.pages.resent, 0, "no page went twice");
+          assert.ok(
+            sentLive.every((pages) => pages === 0),
+            "no page left while the guest ran at the source",
+          );
         }
         machine = arrived;
         [from, to] = [to, from];

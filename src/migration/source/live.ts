@@ -67,6 +67,11 @@ export async function live(run: SourceRun): Promise<void> {
   let lastProgressMs = 0;
   let hurried = false;
   if (run.moments.stoppedMs !== null) stopped.abort();
+  const stopForResume = async (reason: string) => {
+    run.log.append({ type: "decision", what: "stop the source for post-copy", reason });
+    await stopForPostcopy(run, stopped.signal);
+  };
+  if (strategy.resumesFirst) await stopForResume("post-copy resumes first");
   while (!stopped.signal.aborted) {
     await tick(FIGURES_INTERVAL_MS, AbortSignal.any([signal, stopped.signal]));
     signal.throwIfAborted();
@@ -96,8 +101,7 @@ export async function live(run: SourceRun): Promise<void> {
       run.carrier.send({ type: "hurry", on: hurried });
     }
     if (decision.action === "stop" && run.postcopy === null) {
-      run.log.append({ type: "decision", what: "stop the source for post-copy", reason: decision.reason });
-      await stopForPostcopy(run, stopped.signal);
+      await stopForResume(decision.reason);
     }
     if (decision.action === "permit") {
       const wantedMs = Math.max(LEAST_STOP_MS, decision.pagesMs);

@@ -77,7 +77,7 @@ export async function setup(run: SourceRun): Promise<void> {
 
   const ports = await data.listening(signal);
   const head = await data.head(AbortSignal.any([signal, AbortSignal.timeout(HEAD_TIMEOUT_MS)]));
-  if (looksFirst) data.send({ type: "hold-pages" });
+  if (looksFirst || strategy.resumesFirst) data.send({ type: "hold-pages" });
   await link.send({
     type: "stream-head",
     migrationId,

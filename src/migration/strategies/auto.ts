@@ -23,6 +23,7 @@ const OUTRUN_SHARE = 0.85;
 export const auto: Strategy = {
   name: "auto",
   stopsFirst: false,
+  resumesFirst: false,
   postcopy: true,
   order: "cold-first",
   start: () => new AutoRun(),

@@ -24,6 +24,7 @@ const NEGLIGIBLE_MS = 40;
 export const hybrid: Strategy = {
   name: "hybrid",
   stopsFirst: false,
+  resumesFirst: false,
   postcopy: true,
   order: "cold-first",
   start: () => new HybridRun(),

@@ -32,6 +32,7 @@ const HEADROOM = 1.5;
 export const preCopy: Strategy = {
   name: "pre-copy",
   stopsFirst: false,
+  resumesFirst: false,
   postcopy: false,
   order: "cold-first",
   start: () => new PreCopyRun(),

@@ -4,6 +4,7 @@ import type { Strategy } from "./strategy.ts";
 export const stopAndCopy: Strategy = {
   name: "stop-and-copy",
   stopsFirst: true,
+  resumesFirst: false,
   postcopy: false,
   order: "ascending",
   start: () => ({

@@ -118,7 +118,8 @@ test("post-copy stops at once, whatever it sees", () => {
     const decision = run.decide({ ...calm, firstPassDone, backlogPages: 1e6, pagesPerSecond: 0 });
     assert.deepEqual([decision.action, decision.hurry], ["stop", false]);
   }
-  assert.equal(strategies["post-copy"].postcopy, true);
+  const { postcopy, resumesFirst } = strategies["post-copy"];
+  assert.deepEqual([postcopy, resumesFirst], [true, true]);
 });
 
 test("hybrid goes on during the first pass and while pages wait that the guest doesn't write to", () => {

@@ -52,6 +52,8 @@ export interface Strategy {
   readonly name: string;
   /** The guest is stopped before the first page is copied. */
   readonly stopsFirst: boolean;
+  /** The guest resumes before the first page is copied, but for its resume set: nothing leaves while it runs here. */
+  readonly resumesFirst: boolean;
   /**
    * Whether the guest may resume before all pages are there, which it does when the strategy says `stop`. Where the
    * destination can't, pre-copy takes its place.
