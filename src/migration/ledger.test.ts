@@ -191,3 +191,22 @@ test("few pages that nobody wrote to are counted, of many it is known that they 
   owed.setRange(0, 880);
   assert.ok(ledger.owedColdPages(10) > 10);
 });
+
+test("what QEMU names for the first time was not written to just before the stop, what it names again was", () => {
+  const ledger = Ledger.create([{ name: "ram", pages: PAGES }]);
+  const { recent, frequent } = ledger.blocks[0]!;
+  ledger.list(0, 1);
+  ledger.list(0, 1);
+  ledger.watchRecent();
+  for (const page of [1, 2, 3]) ledger.list(0, page);
+  for (const page of [1, 2]) ledger.list(0, page);
+  const pages = [1, 2, 3];
+  assert.deepEqual(
+    pages.map((page) => recent.has(page)),
+    [true, true, false],
+  );
+  assert.deepEqual(
+    pages.map((page) => frequent.has(page)),
+    [true, false, false],
+  );
+});

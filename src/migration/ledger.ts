@@ -65,7 +65,7 @@ const RUNS_AT_ONCE = 1024;
  *   zero, or free.
  * - **listed**: QEMU has named the page at least once. **hot**: it has named it again, so it was dirtied.
  * - **sent**: its contents went out at least once. **zero**: settled as zero without sending anything.
- * - **recent**: named since {@link watchRecent}, shortly before the stop. **frequent**: more than once since then.
+ * - **recent**: named again since {@link watchRecent}, shortly before the stop. **frequent**: more than once since then.
  * - **free**: dropped as dead content by the guest's word, and not sent since: the destination has zero there.
  *   **named**: by QEMU since the last look for free pages began. **requested**: asked for by the running destination.
  */
@@ -147,8 +147,10 @@ export class Ledger {
     const entry = this.blocks[block]!;
     const counters = this.#counters;
     Atomics.add(counters, LISTED_RECORDS, 1);
-    if (!entry.listed.set(page)) entry.hot.set(page);
-    if (Atomics.load(counters, WATCHING) === 1 && !entry.recent.set(page)) entry.frequent.set(page);
+    if (!entry.listed.set(page)) {
+      entry.hot.set(page);
+      if (Atomics.load(counters, WATCHING) === 1 && !entry.recent.set(page)) entry.frequent.set(page);
+    }
     if (Atomics.load(counters, SCANNING) === 1) entry.named.set(page);
     const lastBlock = counters[LAST_BLOCK]!;
     if (
