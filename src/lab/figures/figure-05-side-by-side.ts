@@ -39,11 +39,14 @@ export const sideBySideFigure = sweepFigure({
     const theirs = ratioOf("qemu", "qemu-stop-and-copy");
     const own = ratioOf("pre-copy", "stop-and-copy");
     if (theirs === null || own === null) return { sentence: "Too few points to compare.", agrees: null };
+    const agrees = agreementOf([theirs, own]);
+    const same =
+      agrees === null ? "Up to five per cent count as no difference, so that it is told neither way. " : "";
     const sentence =
       `At the largest size pre-copy takes ${timesText(theirs)} as long as stop-and-copy with stock QEMU and ` +
-      `${timesText(own)} with Godwit. This guest is quiet, so that hardly anything goes again: what it costs to dirty more is ` +
+      `${timesText(own)} with Godwit. ${same}This guest is quiet, so that hardly anything goes again: what it costs to dirty more is ` +
       "in figure 7.";
-    return { sentence, agrees: agreementOf([theirs, own]) };
+    return { sentence, agrees };
   },
 });
 

@@ -39,3 +39,30 @@ test("a benchmark's kept runs become bars by guest and engine; one that is not t
   ]);
   assert.match(sentence, /there is no bench\/results\/post-copy\.jsonl/);
 });
+
+for (const [faults, agrees] of [
+  [50, true],
+  [150, false],
+] as const) {
+  test(`hybrid with ${faults} faults beside post-copy's 100 ${agrees ? "agrees" : "does not agree"} with the papers`, (context) => {
+    const folder = mkdtempSync(join(tmpdir(), "benchmarks-"));
+    context.after(() => rmSync(folder, { recursive: true }));
+    const { pages } = exampleResult({});
+    const keep = (name: string, lines: readonly object[]) =>
+      writeFileSync(join(folder, name), lines.map((line) => JSON.stringify(line)).join("\n"));
+    keep("free-pages.jsonl", [
+      { cell: "2GiB, holds 0%: qemu pre-copy", result: exampleResult({ engine: "qemu", bytesOnWire: 2e9 }) },
+      { cell: "2GiB, holds 0%: godwit, driver", result: exampleResult({ bytesOnWire: 40e6 }) },
+      { cell: "2GiB, holds 50%: qemu pre-copy", result: exampleResult({ engine: "qemu", bytesOnWire: 2e9 }) },
+      { cell: "2GiB, holds 50%: godwit, driver", result: exampleResult({ bytesOnWire: 1e9 }) },
+    ]);
+    const faulted = (count: number) => ({ pages: { ...pages, faulted: count } });
+    keep("post-copy.jsonl", [
+      { cell: "reads: qemu post-copy", result: exampleResult({ engine: "qemu", ...faulted(100) }) },
+      { cell: "reads: godwit hybrid", result: exampleResult(faulted(faults)) },
+    ]);
+    const drawn = benchmarkFigure(folder).draw("full", new Results([]));
+    assert.equal(drawn.agrees, agrees);
+    assert.match(drawn.sentence, /sent, MB: godwit, driver has 0\.02\d* of qemu pre-copy's, in 1 guests/);
+  });
+}

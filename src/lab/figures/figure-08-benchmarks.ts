@@ -2,7 +2,7 @@ import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { z } from "zod";
 import type { Chart } from "./draw-svg.ts";
-import type { Drawn, Figure, Table } from "./figure.ts";
+import type { Agreement, Drawn, Figure, Table } from "./figure.ts";
 import { type Spread, spreadOf } from "./statistics.ts";
 import { short } from "./sweep.ts";
 
@@ -21,6 +21,7 @@ const lineSchema = z.looseObject({
     bytesOnWire: z.number(),
     guestVerified: z.boolean().nullable(),
     freePages: z.object({ lockMs: z.number() }).nullish(),
+    pages: z.object({ faulted: z.number() }).optional(),
   }),
 });
 
@@ -29,6 +30,18 @@ type BenchmarkLine = z.infer<typeof lineSchema>;
 interface Metric {
   readonly title: string;
   value(result: BenchmarkLine["result"]): number | null;
+}
+
+/** What a paper says of one of ours beside one of theirs, in every guest that both were measured with. */
+interface Claim {
+  readonly ours: string;
+  readonly theirs: string;
+  /** Title of the metric that is compared. */
+  readonly metric: string;
+  /** Ours is at most this share of theirs. */
+  readonly mostShare: number;
+  /** Which guests it is about; all where absent. */
+  readonly guests?: RegExp;
 }
 
 /** A benchmark that has a program of its own, and what of it is drawn. */
@@ -40,6 +53,7 @@ export interface Benchmark {
   readonly source: string;
   readonly what: string;
   readonly metrics: readonly Metric[];
+  readonly claims: readonly Claim[];
 }
 
 const seconds = (milliseconds: number | null) => (milliseconds === null ? null : milliseconds / 1000);
@@ -56,6 +70,12 @@ export const freePagesBenchmark: Benchmark = {
     { title: "under locks, ms", value: ({ freePages }) => freePages?.lockMs ?? null },
     { title: "total, s", value: ({ totalMs }) => seconds(totalMs) },
   ],
+  claims: [
+    {
+      ...{ ours: "godwit, driver", theirs: "qemu pre-copy", metric: "sent, MB", mostShare: 0.1 },
+      guests: /holds 0%/,
+    },
+  ],
 };
 
 const hybrid: Benchmark = {
@@ -68,7 +88,11 @@ const hybrid: Benchmark = {
     { title: "downtime, ms", value: ({ downtimeMs }) => downtimeMs },
     { title: "total, s", value: ({ totalMs }) => seconds(totalMs) },
     { title: "sent, MB", value: ({ bytesOnWire }) => bytesOnWire / 1e6 },
+    { title: "faults", value: ({ pages }) => pages?.faulted ?? null },
   ],
+  claims: ["pause seen, ms", "faults"].map((metric) => {
+    return { ours: "godwit hybrid", theirs: "qemu post-copy", metric, mostShare: 1 };
+  }),
 };
 
 /** Reads the benchmarks in a folder, which have programs of their own: nothing is run for this figure. */
@@ -91,8 +115,12 @@ export function benchmarkFigure(folder: string = benchmarks): Figure {
             bars.length === 0 ? [] : [[benchmark.name, chartOf(benchmark, bars)]],
           ),
         ),
-        sentence: drawn.map(({ benchmark, bars }) => sentenceOf(benchmark, bars)).join(" "),
-        agrees: null,
+        sentence: drawn
+          .map(({ benchmark, bars }) =>
+            [sentenceOf(benchmark, bars), ...claimTexts(benchmark, bars)].join(" "),
+          )
+          .join(" "),
+        agrees: agreementOf(drawn.flatMap(({ benchmark, bars }) => sharesOf(benchmark, bars))),
         tables: drawn.flatMap(({ benchmark, bars }) => (bars.length === 0 ? [] : [tableOf(benchmark, bars)])),
       };
     },
@@ -218,6 +246,39 @@ function sentenceOf({ what, file, source }: Benchmark, bars: readonly BenchmarkB
   const failed = bars.reduce((sum, bar) => sum + bar.failed, 0);
   const failures = failed === 0 ? "" : `, ${failed} failed`;
   return `${what}: ${runs} runs of ${bars.length} cells${failures}, made by ${source}.`;
+}
+
+interface Share {
+  readonly claim: Claim;
+  /** Ours by theirs, of each guest. */
+  readonly shares: readonly number[];
+}
+
+function sharesOf({ metrics, claims }: Benchmark, bars: readonly BenchmarkBar[]): Share[] {
+  return claims.map((claim) => {
+    const at = metrics.findIndex(({ title }) => title === claim.metric);
+    const medianOf = (row: string, engine: string) =>
+      bars.find((bar) => bar.row === row && bar.engine === engine)?.values[at]?.median;
+    const rows = [...new Set(bars.map(({ row }) => row))].filter((row) => claim.guests?.test(row) ?? true);
+    const shares = rows.flatMap((row) => {
+      const [own, other] = [medianOf(row, claim.ours), medianOf(row, claim.theirs)];
+      return own === undefined || other === undefined || other === 0 ? [] : [own / other];
+    });
+    return { claim, shares };
+  });
+}
+
+function claimTexts(benchmark: Benchmark, bars: readonly BenchmarkBar[]): string[] {
+  return sharesOf(benchmark, bars).flatMap(({ claim: { ours, theirs, metric }, shares }) => {
+    if (shares.length === 0) return [];
+    const range = [...new Set([Math.min(...shares), Math.max(...shares)].map(short))].join(" to ");
+    return [`${metric}: ${ours} has ${range} of ${theirs}'s, in ${shares.length} guests.`];
+  });
+}
+
+function agreementOf(all: readonly Share[]): Agreement {
+  if (all.some(({ shares }) => shares.length === 0)) return null;
+  return all.every(({ claim, shares }) => shares.every((share) => share <= claim.mostShare));
 }
 
 function tableOf({ what, metrics }: Benchmark, bars: readonly BenchmarkBar[]): Table {
